@@ -1,0 +1,1 @@
+//! krun as a library: everything the command and the containerd shim share.

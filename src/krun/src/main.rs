@@ -1,0 +1,3 @@
+//! The krun command.
+
+fn main() {}

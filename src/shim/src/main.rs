@@ -1,0 +1,3 @@
+//! containerd-shim-krun-v2: krun as a containerd shim runtime.
+
+fn main() {}
