@@ -1,2 +1,2 @@
 #![no_std]
-//! The hot path: a plan goes in, a container comes out, nothing is allocated.
+//! x

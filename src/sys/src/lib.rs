@@ -1,2 +1,45 @@
 #![no_std]
 //! Raw Linux system calls: the only unsafe code of the workspace.
+//!
+//! One module per area of the kernel; every wrapper keeps the name of its man
+//! page and returns the kernel's errno. Nothing here allocates, locks or calls
+//! a C library, so that every wrapper may be used in the child of a threaded
+//! process between `clone3` and `execve`.
+
+// Arguments and results travel in registers: 64-bit targets only.
+#![allow(clippy::cast_possible_truncation)]
+
+mod arch;
+mod errno;
+pub mod fs;
+pub mod identity;
+pub mod keys;
+pub mod mem;
+pub mod mount;
+pub mod plain;
+pub mod process;
+pub mod sched;
+pub mod socket;
+pub mod tty;
+
+pub use errno::{Errno, Result};
+pub use fs::Fd;
+pub use libc;
+
+/// Calls the kernel with up to six integer arguments.
+///
+/// The expansion is an `unsafe` call: the caller states why the arguments are
+/// valid for the duration of the call.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! sys {
+    ($nr:expr $(, $arg:expr)* $(,)?) => {
+        $crate::sys!(@pad $nr; $($arg as usize,)* ; 0usize, 0usize, 0usize, 0usize, 0usize, 0usize)
+    };
+    (@pad $nr:expr; $a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr, ; $($z:expr),*) => {
+        $crate::Errno::check($crate::arch::syscall6($nr as usize, $a, $b, $c, $d, $e, $f))
+    };
+    (@pad $nr:expr; $($a:expr,)* ; $z:expr $(, $rest:expr)*) => {
+        $crate::sys!(@pad $nr; $($a,)* $z, ; $($rest),*)
+    };
+}

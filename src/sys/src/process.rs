@@ -1,0 +1,227 @@
+//! Processes: clone, exec, namespaces, waiting.
+
+use core::ffi::CStr;
+
+use crate::{Errno, Fd, Result, sys};
+
+/// clone3(2): reset all handled signals in the child (Linux 5.5). The libc
+/// crate types the constant too narrowly.
+pub const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+/// clone3(2): start the child in the cgroup of `cgroup` (Linux 5.7).
+pub const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
+/// `struct clone_args` (clone3(2), Linux 5.7 with `cgroup`).
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CloneArgs {
+    /// `CLONE_*` flags; those that share memory are refused here.
+    pub flags: u64,
+    /// Where `CLONE_PIDFD` puts the descriptor; set by [`clone3`].
+    pub pidfd: u64,
+    /// Unused here.
+    pub child_tid: u64,
+    /// Unused here.
+    pub parent_tid: u64,
+    /// Signal sent to the parent on exit.
+    pub exit_signal: u64,
+    /// Unused here: the child gets a copy of the parent's memory.
+    pub stack: u64,
+    /// Unused here.
+    pub stack_size: u64,
+    /// Unused here.
+    pub tls: u64,
+    /// Unused here.
+    pub set_tid: u64,
+    /// Unused here.
+    pub set_tid_size: u64,
+    /// Directory of the cgroup, for `CLONE_INTO_CGROUP`.
+    pub cgroup: u64,
+}
+
+/// Which side of a clone3 the caller finds itself on.
+#[derive(Clone, Copy, Debug)]
+pub enum Side {
+    /// The child, with a copy of the caller's memory.
+    Child,
+    /// The parent: the child's pid, and a pidfd if `CLONE_PIDFD` was given.
+    Parent {
+        /// The child's pid in the caller's pid namespace.
+        pid: i32,
+        /// Its pidfd, close-on-exec.
+        pidfd: Fd,
+    },
+}
+
+/// clone3(2) with the semantics of fork(2): memory is copied, never shared.
+///
+/// # Errors
+/// EINVAL for flags that share memory; otherwise the kernel's.
+pub fn clone3(mut args: CloneArgs) -> Result<Side> {
+    const SHARING: u64 =
+        (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_THREAD | libc::CLONE_SETTLS) as u64;
+    if args.flags & SHARING != 0 || args.stack != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut pidfd: i32 = -1;
+    args.pidfd = &raw mut pidfd as u64;
+    // SAFETY: args and pidfd outlive the call; the child has its own copy of
+    // the stack, as after fork(2), since no memory is shared.
+    let pid = unsafe { sys!(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) }?;
+    if pid == 0 {
+        return Ok(Side::Child);
+    }
+    Ok(Side::Parent { pid: pid as i32, pidfd: Fd(pidfd) })
+}
+
+/// execveat(2) of an open file
+pub fn execveat(fd: Fd, argv: &[*const u8], envp: &[*const u8]) -> Errno {
+    debug_assert!(argv.last().is_some_and(|p| p.is_null()) && envp.last().is_some_and(|p| p.is_null()));
+    // SAFETY: both arrays end in a null pointer and point to C strings, as
+    // their makers in the spawner see to.
+    match unsafe {
+        sys!(libc::SYS_execveat, fd.0, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH)
+    } {
+        Ok(_) => Errno::EPROTO,
+        Err(e) => e,
+    }
+}
+
+/// execve(2) with argument and environment arrays of addresses, each ending in 0.
+pub fn execve(path: &CStr, argv: &[u64], envp: &[u64]) -> Errno {
+    if argv.last() != Some(&0) || envp.last() != Some(&0) {
+        return Errno::EINVAL;
+    }
+    // SAFETY: path is a C string; an address that the kernel cannot read is
+    // EFAULT, and the arrays end in 0.
+    match unsafe { sys!(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), envp.as_ptr()) } {
+        Ok(_) => Errno::EPROTO,
+        Err(e) => e,
+    }
+}
+
+/// exit_group(2)
+pub fn exit(code: i32) -> ! {
+    loop {
+        // SAFETY: no memory is passed.
+        let _ = unsafe { sys!(libc::SYS_exit_group, code) };
+    }
+}
+
+/// setns(2); a namespace's descriptor, or a pidfd with several flags (Linux 5.8).
+pub fn setns(fd: Fd, flags: u64) -> Result<()> {
+    // SAFETY: no memory is passed.
+    unsafe { sys!(libc::SYS_setns, fd.0, flags) }.map(drop)
+}
+
+/// unshare(2)
+pub fn unshare(flags: u64) -> Result<()> {
+    // SAFETY: no memory is passed.
+    unsafe { sys!(libc::SYS_unshare, flags) }.map(drop)
+}
+
+/// setsid(2)
+pub fn setsid() -> Result<()> {
+    // SAFETY: no memory is passed.
+    unsafe { sys!(libc::SYS_setsid) }.map(drop)
+}
+
+/// getpid(2)
+pub fn getpid() -> i32 {
+    // SAFETY: no memory is passed; it cannot fail.
+    unsafe { sys!(libc::SYS_getpid) }.unwrap_or(0) as i32
+}
+
+/// getppid(2)
+pub fn getppid() -> i32 {
+    // SAFETY: no memory is passed; it cannot fail.
+    unsafe { sys!(libc::SYS_getppid) }.unwrap_or(0) as i32
+}
+
+/// kill(2)
+pub fn kill(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: no memory is passed.
+    unsafe { sys!(libc::SYS_kill, pid, signal) }.map(drop)
+}
+
+/// pidfd_open(2), Linux 5.3
+pub fn pidfd_open(pid: i32) -> Result<Fd> {
+    // SAFETY: no memory is passed.
+    unsafe { sys!(libc::SYS_pidfd_open, pid, 0) }.map(|n| Fd(n as i32))
+}
+
+/// pidfd_send_signal(2), Linux 5.1
+pub fn pidfd_send_signal(pidfd: Fd, signal: i32) -> Result<()> {
+    // SAFETY: the null siginfo is allowed.
+    unsafe { sys!(libc::SYS_pidfd_send_signal, pidfd.0, signal, 0, 0) }.map(drop)
+}
+
+/// pidfd_getfd(2), Linux 5.6: a copy of another process's descriptor.
+pub fn pidfd_getfd(pidfd: Fd, target: i32) -> Result<Fd> {
+    // SAFETY: no memory is passed.
+    unsafe { sys!(libc::SYS_pidfd_getfd, pidfd.0, target, 0) }.map(|n| Fd(n as i32))
+}
+
+/// How a child ended (waitid(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+}
+
+/// waitid(2) for the exit of a child named by its pidfd (P_PIDFD, Linux 5.4),
+/// whatever signal it was cloned with; `None` with `WNOHANG` while it lives.
+pub fn waitid_pidfd(pidfd: Fd, flags: i32) -> Result<Option<Exit>> {
+    // SAFETY: an all-zero siginfo is valid.
+    let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
+    let flags = flags | libc::WEXITED | libc::__WALL;
+    // SAFETY: info is writable.
+    unsafe { sys!(libc::SYS_waitid, libc::P_PIDFD, pidfd.0, &raw mut info, flags, 0) }?;
+    // SAFETY: waitid filled the child fields, or left them zero.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok(match (pid, info.si_code) {
+        (0, _) => None,
+        (_, libc::CLD_EXITED) => Some(Exit::Code(status)),
+        _ => Some(Exit::Signal(status)),
+    })
+}
+
+/// prctl(2) with integer arguments
+pub fn prctl(option: i32, a: u64, b: u64, c: u64, d: u64) -> Result<i32> {
+    // SAFETY: the options in use here take integers.
+    unsafe { sys!(libc::SYS_prctl, option, a, b, c, d) }.map(|n| n as i32)
+}
+
+/// rt_sigprocmask(2) with SIG_SETMASK; bit n-1 is signal n.
+pub fn sigsetmask(mask: u64) -> Result<()> {
+    // SAFETY: mask outlives the call; 8 is the kernel's size of a signal set.
+    unsafe { sys!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, 8) }.map(drop)
+}
+
+/// rt_sigaction(2) to SIG_DFL or SIG_IGN, without flags
+pub fn sigaction_simple(signal: i32, ignore: bool) -> Result<()> {
+    // The kernel's struct sigaction: handler, flags, restorer, mask.
+    let act: [u64; 4] = [u64::from(ignore), 0, 0, 0];
+    // SAFETY: act outlives the call; SIG_DFL is 0 and SIG_IGN is 1.
+    unsafe { sys!(libc::SYS_rt_sigaction, signal, act.as_ptr(), 0, 8) }.map(drop)
+}
+
+/// sethostname(2)
+pub fn sethostname(name: &CStr) -> Result<()> {
+    // SAFETY: name outlives the call.
+    unsafe { sys!(libc::SYS_sethostname, name.as_ptr(), name.count_bytes()) }.map(drop)
+}
+
+/// setdomainname(2)
+pub fn setdomainname(name: &CStr) -> Result<()> {
+    // SAFETY: name outlives the call.
+    unsafe { sys!(libc::SYS_setdomainname, name.as_ptr(), name.count_bytes()) }.map(drop)
+}
+
+/// prlimit64(2), set only; `pid` 0 is the caller.
+pub fn prlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
+    let lim = [soft, hard];
+    // SAFETY: lim is a struct rlimit64 and outlives the call.
+    unsafe { sys!(libc::SYS_prlimit64, pid, resource, lim.as_ptr(), 0) }.map(drop)
+}

@@ -1,0 +1,70 @@
+//! The pair of sockets over which a child reports, and descriptors over sockets.
+
+use crate::{Fd, Result, sys};
+
+/// socketpair(2), AF_UNIX SOCK_SEQPACKET, close-on-exec
+pub fn socketpair_seqpacket() -> Result<(Fd, Fd)> {
+    let mut pair = [0i32; 2];
+    // SAFETY: pair is writable.
+    unsafe {
+        sys!(
+            libc::SYS_socketpair,
+            libc::AF_UNIX,
+            libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC,
+            0,
+            pair.as_mut_ptr()
+        )
+    }?;
+    Ok((Fd(pair[0]), Fd(pair[1])))
+}
+
+#[repr(C, align(8))]
+struct OneFd {
+    header: libc::cmsghdr,
+    fd: i32,
+    pad: i32,
+}
+
+/// sendmsg(2) of some bytes with one descriptor (SCM_RIGHTS, unix(7)); never SIGPIPE.
+pub fn send_fd(socket: Fd, bytes: &[u8], fd: Fd) -> Result<()> {
+    let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: an all-zero msghdr and cmsghdr are valid.
+    let (mut msg, header): (libc::msghdr, libc::cmsghdr) =
+        unsafe { (core::mem::zeroed(), core::mem::zeroed()) };
+    let mut control = OneFd { header, fd: fd.0, pad: 0 };
+    control.header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<i32>()) as _;
+    control.header.cmsg_level = libc::SOL_SOCKET;
+    control.header.cmsg_type = libc::SCM_RIGHTS;
+    msg.msg_iov = &raw mut iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = (&raw mut control).cast();
+    msg.msg_controllen = size_of::<OneFd>() as _;
+    // SAFETY: msg and all that it points to outlive the call.
+    unsafe { sys!(libc::SYS_sendmsg, socket.0, &raw const msg, libc::MSG_NOSIGNAL) }.map(drop)
+}
+
+/// recvmsg(2) of some bytes and at most one descriptor, which is close-on-exec.
+pub fn recv_fd(socket: Fd, bytes: &mut [u8]) -> Result<(usize, Option<Fd>)> {
+    let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: an all-zero msghdr and cmsghdr are valid.
+    let (mut msg, header): (libc::msghdr, libc::cmsghdr) =
+        unsafe { (core::mem::zeroed(), core::mem::zeroed()) };
+    let mut control = OneFd { header, fd: -1, pad: 0 };
+    msg.msg_iov = &raw mut iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = (&raw mut control).cast();
+    msg.msg_controllen = size_of::<OneFd>() as _;
+    // SAFETY: msg and all that it points to outlive the call and are writable.
+    let n = unsafe { sys!(libc::SYS_recvmsg, socket.0, &raw mut msg, libc::MSG_CMSG_CLOEXEC) }?;
+    let rights =
+        control.header.cmsg_level == libc::SOL_SOCKET && control.header.cmsg_type == libc::SCM_RIGHTS;
+    let fd = (msg.msg_controllen >= size_of::<libc::cmsghdr>() && rights && control.fd >= 0)
+        .then_some(Fd(control.fd));
+    Ok((n, fd))
+}
+
+/// send(2) without SIGPIPE
+pub fn send(socket: Fd, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: bytes is readable for its length.
+    unsafe { sys!(libc::SYS_sendto, socket.0, bytes.as_ptr(), bytes.len(), libc::MSG_NOSIGNAL, 0, 0) }
+}
