@@ -1,1 +1,5 @@
 //! krun as a library: everything the command and the containerd shim share.
+#![forbid(unsafe_code)]
+
+pub mod launch;
+pub mod state;
