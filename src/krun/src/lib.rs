@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod launch;
+pub mod plan;
 pub mod state;
