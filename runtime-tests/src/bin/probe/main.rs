@@ -1,0 +1,98 @@
+//! The probe: runs as a container's process, says what it sees and tries what
+//! it is told to. One JSON line on stdout per action; actions are separated
+//! by `--`: `probe report -- open-write /etc/passwd -- exit 3`.
+//!
+//! It has no `main` of Rust's: the standard library's start-up ignores
+//! SIGPIPE and installs handlers, which would hide what the runtime left.
+#![no_main]
+#![allow(missing_docs)]
+
+mod attempts;
+mod load;
+mod paths;
+mod proc_report;
+mod report;
+mod signals;
+
+use serde_json::{Value, json};
+use std::io::Write;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn main() -> i32 {
+    let args: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
+    for action in args.split(|a| a == "--") {
+        let Some((name, rest)) = action.split_first() else {
+            continue;
+        };
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        let value = run(name, &rest);
+        if !value.is_null() {
+            emit(&value);
+        }
+    }
+    0
+}
+
+/// Writes one line at once, so that lines of several processes don't mix.
+pub fn emit(value: &Value) {
+    let line = format!("{value}\n");
+    let mut out = std::io::stdout().lock();
+    if out
+        .write_all(line.as_bytes())
+        .and_then(|()| out.flush())
+        .is_err()
+    {
+        std::process::exit(99);
+    }
+}
+
+fn run(name: &str, args: &[&str]) -> Value {
+    let result = match name {
+        "report" => Ok(report::all(args)),
+        "exit" => std::process::exit(number(args, 0).try_into().unwrap_or(1)),
+        _ => paths::run(name, args)
+            .or_else(|| attempts::run(name, args))
+            .or_else(|| signals::run(name, args))
+            .or_else(|| load::run(name, args))
+            .unwrap_or_else(|| Err(format!("unknown action {name}"))),
+    };
+    match result {
+        Ok(v) => v,
+        Err(errno) => json!({"action": name, "args": args, "ok": false, "errno": errno}),
+    }
+}
+
+/// What an action gives: its JSON line (null for none) or an errno's name.
+pub type Outcome = Result<Value, String>;
+
+/// The argument at `i` as a number, 0 when missing.
+pub fn number(args: &[&str], i: usize) -> i64 {
+    let text = args.get(i).copied().unwrap_or("0");
+    match text.strip_prefix("0x") {
+        Some(hex) => i64::from_str_radix(hex, 16).unwrap_or(0),
+        None => text.parse().unwrap_or(0),
+    }
+}
+
+/// The argument at `i`, empty when missing.
+pub fn text<'a>(args: &[&'a str], i: usize) -> &'a str {
+    args.get(i).copied().unwrap_or("")
+}
+
+/// A positive answer of `action` with further fields.
+pub fn ok(action: &str, args: &[&str], extra: Value) -> Value {
+    let mut v = json!({"action": action, "args": args, "ok": true});
+    if let (Some(v), Value::Object(extra)) = (v.as_object_mut(), extra) {
+        v.extend(extra);
+    }
+    v
+}
+
+/// The errno's name of an I/O error.
+pub fn errno_of(e: &std::io::Error) -> String {
+    e.raw_os_error()
+        .map_or_else(|| format!("{:?}", e.kind()), runtime_tests::errno::name)
+}
