@@ -1,4 +1,170 @@
-//! What is remembered about a container between two commands: `<root>/<id>/`.
+//! What is remembered about a container between two commands: `<root>/<id>/state.json` and its neighbours.
+//!
+//! The status is never stored: it follows from the process, the start gate and the freezer.
+mod dir;
+mod error;
 mod id;
+pub mod process;
+mod template;
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use oci_spec::runtime::{Hooks, LinuxNamespaceType, Process};
+use serde::{Deserialize, Serialize};
+
+pub use dir::{GATE, Lock, STATE, StateDir};
+pub use error::StateError;
 pub use id::{ContainerId, IdError};
+pub use template::Template;
+
+/// Where the cgroup of a container is.
+pub type CgroupLocation = serde_json::Value;
+
+/// `state.json`. The two numbers that are only known after clone come first: [`Template`] relies on it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// Pid of the container's init in krun's pid namespace; 0 before it is cloned.
+    pub pid: i32,
+    /// Its start time in clock ticks after boot; with the pid it names the process for good.
+    pub start_time: u64,
+    /// `ociVersion` of config.json.
+    pub oci_version: String,
+    /// The container's id.
+    pub id: String,
+    /// Absolute path of the bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of the root file system.
+    pub rootfs: PathBuf,
+    /// When it was created: RFC 3339 with nanoseconds, UTC.
+    pub created: String,
+    /// The annotations of config.json.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Who created it.
+    pub owner_uid: u32,
+    /// Created without privileges over the host.
+    #[serde(default)]
+    pub rootless: bool,
+    /// Its cgroup.
+    pub cgroup: CgroupLocation,
+    /// Whether it has a pid namespace of its own, so that its init's death is everyone's.
+    #[serde(default)]
+    pub private_pid_namespace: bool,
+    /// Whether systemd owns the cgroup.
+    #[serde(default)]
+    pub systemd_cgroup: bool,
+    /// `create --no-new-keyring`.
+    #[serde(default)]
+    pub no_new_keyring: bool,
+    /// The namespaces that exec joins: kind and, where it was joined by path, that path.
+    #[serde(default)]
+    pub namespaces: Vec<NamespaceRecord>,
+    /// The process of config.json: exec's defaults.
+    pub process: Option<Process>,
+    /// Name of the compiled seccomp program beside this file, for exec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp: Option<String>,
+    /// The hooks that are still to run: poststart, poststop (startContainer runs in the container).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
+    /// The resctrl group, relative to its mount point, and whether krun made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intel_rdt: Option<IntelRdtRecord>,
+}
+
+/// One namespace of a container.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NamespaceRecord {
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub kind: LinuxNamespaceType,
+    /// The file it was joined by; none if it was made for this container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+}
+
+/// What `delete` has to undo in resctrl.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IntelRdtRecord {
+    /// Directory below the resctrl mount.
+    pub group: PathBuf,
+    /// Whether it is removed with the container.
+    pub remove: bool,
+}
+
+/// The part of the state that `state`, `list`, `kill` and `delete` need; the rest is skipped, not parsed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Head {
+    /// See [`State::pid`].
+    pub pid: i32,
+    /// See [`State::start_time`].
+    pub start_time: u64,
+    /// See [`State::oci_version`].
+    pub oci_version: String,
+    /// See [`State::id`].
+    pub id: String,
+    /// See [`State::bundle`].
+    pub bundle: PathBuf,
+    /// See [`State::rootfs`].
+    pub rootfs: PathBuf,
+    /// See [`State::created`].
+    pub created: String,
+    /// See [`State::annotations`].
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// See [`State::owner_uid`].
+    pub owner_uid: u32,
+    /// See [`State::cgroup`].
+    pub cgroup: CgroupLocation,
+    /// See [`State::private_pid_namespace`].
+    #[serde(default)]
+    pub private_pid_namespace: bool,
+}
+
+/// What a container is doing (runtime-spec, "State").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Waiting at the start gate.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Its process is gone.
+    Stopped,
+}
+
+impl Status {
+    /// The spec's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl State {
+    /// `state.json` with room for the pid and the start time, to be filled in without allocating.
+    #[must_use]
+    pub fn render_template(&self) -> Template {
+        Template::render(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! The state on disk: whole, patched in place, refused where it isn't ours.
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+fn sample() -> State {
+    State {
+        pid: 77,
+        start_time: 88,
+        oci_version: "1.3.0".into(),
+        id: "c1".into(),
+        bundle: "/bundle".into(),
+        rootfs: "/bundle/rootfs".into(),
+        created: "2026-01-02T03:04:05.000000006Z".into(),
+        annotations: BTreeMap::from([("a\"b".into(), "ü".into())]),
+        owner_uid: 0,
+        rootless: false,
+        cgroup: CgroupLocation::default(),
+        private_pid_namespace: true,
+        systemd_cgroup: false,
+        no_new_keyring: false,
+        namespaces: vec![NamespaceRecord { kind: LinuxNamespaceType::Pid, path: None }],
+        process: Some(Process::default()),
+        seccomp: None,
+        hooks: None,
+        intel_rdt: None,
+    }
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let root = std::env::temp_dir().join(format!("krun-state-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&root);
+    root
+}
+
+#[test]
+fn a_template_is_valid_json_before_and_after_patching() {
+    let mut template = sample().render_template();
+    let before: State = serde_json::from_slice(&template.bytes).unwrap();
+    assert_eq!((before.pid, before.start_time), (0, 0));
+    for (pid, start_time) in [(1, 2), (i32::MAX, u64::MAX), (9, 9)] {
+        template.patch(pid, start_time);
+        let after: State = serde_json::from_slice(&template.bytes).unwrap();
+        assert_eq!((after.pid, after.start_time), (pid, start_time));
+        assert_eq!(after.annotations, sample().annotations);
+        let head: Head = serde_json::from_slice(&template.bytes).unwrap();
+        assert_eq!((head.pid, head.id.as_str()), (pid, "c1"));
+    }
+}
+
+#[test]
+fn a_container_directory_is_private_and_unique() {
+    let root = scratch("dir");
+    let id = ContainerId::new("c1").unwrap();
+    assert!(StateDir::open(&root, &id).unwrap_err().is_not_exist());
+    let dir = StateDir::create(&root, &id).unwrap();
+    assert_eq!(std::fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(matches!(StateDir::create(&root, &id), Err(StateError::Exists { .. })));
+    assert!(dir.head().unwrap_err().is_not_exist(), "no state.json yet");
+    dir.write(&sample()).unwrap();
+    assert_eq!(StateDir::open(&root, &id).unwrap().load().unwrap().pid, 77);
+    std::fs::write(dir.path().join("other"), "x").unwrap();
+    let waiting = StateDir::open(&root, &id).unwrap();
+    dir.remove().unwrap();
+    assert!(waiting.lock().unwrap_err().is_not_exist());
+    std::fs::remove_dir(&root).unwrap();
+}
+
+#[test]
+fn a_symlink_in_place_of_the_directory_is_no_container() {
+    let root = scratch("link");
+    std::fs::create_dir_all(&root).unwrap();
+    std::os::unix::fs::symlink("/", root.join("c1")).unwrap();
+    let id = ContainerId::new("c1").unwrap();
+    assert!(StateDir::open(&root, &id).unwrap_err().is_not_exist());
+    assert!(matches!(StateDir::create(&root, &id), Err(StateError::Exists { .. })));
+    std::fs::remove_dir_all(&root).unwrap();
+}
