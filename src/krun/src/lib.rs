@@ -1,6 +1,7 @@
 //! krun as a library: everything the command and the containerd shim share.
 #![forbid(unsafe_code)]
 
+pub mod cgroup;
 pub mod launch;
 pub mod plan;
 pub mod state;

@@ -10,6 +10,7 @@
 #![allow(clippy::cast_possible_truncation)]
 
 mod arch;
+pub mod bpf;
 mod errno;
 pub mod fs;
 pub mod identity;

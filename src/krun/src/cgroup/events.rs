@@ -1,0 +1,218 @@
+//! cgroup.events, and what it reports: freezing, killing, becoming empty.
+//! Waits poll(2) for the kernel's notification; nothing sleeps.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::CgroupError;
+use super::file::{open_at, read_at, read_short, write_at};
+use super::tree::{Cgroup, signal_all};
+
+/// How long freezing may take: a process in uninterruptible sleep freezes
+/// only when it wakes.
+const FREEZE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The content of cgroup.events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Events {
+    /// A live process is in the cgroup or below it.
+    pub populated: bool,
+    /// All processes are frozen, by this cgroup or an ancestor (Linux 5.2).
+    pub frozen: bool,
+}
+
+impl Events {
+    fn parse(text: &str) -> Self {
+        let set = |key: &str| {
+            text.lines().filter_map(|line| line.split_once(' ')).any(|(k, v)| k == key && v == "1")
+        };
+        Self { populated: set("populated"), frozen: set("frozen") }
+    }
+
+    /// Reads the events of the cgroup `dir`. One that has been removed is
+    /// neither populated nor frozen.
+    ///
+    /// # Errors
+    /// The errno of openat(2) or read(2).
+    pub fn read(dir: BorrowedFd<'_>) -> Result<Self, Errno> {
+        let mut buf = [0; 128];
+        match read_short(dir, "cgroup.events", &mut buf) {
+            Ok(text) => Ok(Self::parse(text)),
+            Err(Errno::ENODEV | Errno::ENOENT) => Ok(Self::default()),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// Waits until `done` holds for the events of `dir`; false at the deadline.
+pub(super) fn wait(
+    dir: BorrowedFd<'_>,
+    deadline: Instant,
+    done: impl Fn(Events) -> bool,
+) -> Result<bool, Errno> {
+    let file = match open_at(dir, "cgroup.events", OFlag::O_RDONLY) {
+        Err(Errno::ENODEV | Errno::ENOENT) => return Ok(done(Events::default())),
+        other => other?,
+    };
+    loop {
+        // Reading arms the notification: a change from here on ends the poll.
+        let mut buf = [0; 128];
+        let events = match nix::sys::uio::pread(file.as_fd(), &mut buf, 0) {
+            Ok(len) => {
+                let bytes = buf.get(..len).unwrap_or_default();
+                Events::parse(std::str::from_utf8(bytes).unwrap_or_default())
+            }
+            Err(Errno::EINTR) => continue,
+            Err(Errno::ENODEV) => Events::default(),
+            Err(errno) => return Err(errno),
+        };
+        if done(events) {
+            return Ok(true);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let millis = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLPRI)], timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+impl Cgroup {
+    /// The state of cgroup.events.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn events(&self) -> Result<Events, CgroupError> {
+        Events::read(self.dir()).map_err(|errno| self.error("read", "cgroup.events", errno))
+    }
+
+    /// Whether the container is paused: the cgroup was told to freeze.
+    ///
+    /// # Errors
+    /// cgroup.freeze can't be read; before Linux 5.2 nothing is ever paused.
+    pub fn is_frozen(&self) -> Result<bool, CgroupError> {
+        let mut buf = [0; 8];
+        match read_short(self.dir(), "cgroup.freeze", &mut buf) {
+            Ok(text) => Ok(text == "1"),
+            Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
+            Err(errno) => Err(self.error("read", "cgroup.freeze", errno)),
+        }
+    }
+
+    /// Stops all processes of the cgroup and waits until they stand still
+    /// (Linux 5.2). Thawed again if that takes longer than ten seconds.
+    ///
+    /// # Errors
+    /// The kernel has no cgroup.freeze, or a process can't be stopped.
+    pub fn freeze(&self) -> Result<(), CgroupError> {
+        self.write("cgroup.freeze", "1")?;
+        let result = self.wait("frozen", FREEZE_PATIENCE, |e| e.frozen);
+        if result.is_err() {
+            let _ = self.write("cgroup.freeze", "0");
+        }
+        result
+    }
+
+    /// Lets the processes run again and waits until they may.
+    ///
+    /// # Errors
+    /// As [`Cgroup::freeze`]; an ancestor may be frozen too.
+    pub fn thaw(&self) -> Result<(), CgroupError> {
+        self.write("cgroup.freeze", "0")?;
+        self.wait("thawed", FREEZE_PATIENCE, |e| !e.frozen)
+    }
+
+    /// SIGKILL to every process of the cgroup and below: one write to
+    /// cgroup.kill (Linux 5.14), which no fork can escape; before that, freeze
+    /// and kill one by one.
+    ///
+    /// # Errors
+    /// The errno of the write or of kill(2). A cgroup that is gone is fine.
+    pub fn kill_all(&self) -> Result<(), CgroupError> {
+        match write_at(self.dir(), "cgroup.kill", b"1") {
+            Ok(()) | Err(Errno::ENODEV) => Ok(()),
+            // EOPNOTSUPP: a threaded cgroup.
+            Err(Errno::ENOENT | Errno::EOPNOTSUPP) => self.signal_frozen(Signal::SIGKILL),
+            Err(errno) => Err(self.error("write", "cgroup.kill", errno)),
+        }
+    }
+
+    /// Any signal to every process of the cgroup and below, while they are
+    /// frozen so that none forks away (`kill --all`).
+    ///
+    /// # Errors
+    /// The errno of kill(2).
+    pub fn signal_frozen(&self, signal: Signal) -> Result<(), CgroupError> {
+        let paused = self.is_frozen()?;
+        let stopped = !paused && self.freeze().is_ok();
+        let sent = signal_all(self.dir(), signal).map_err(|errno| self.error("kill", "cgroup.procs", errno));
+        if stopped || (paused && signal == Signal::SIGKILL) {
+            let _ = self.write("cgroup.freeze", "0");
+        }
+        sent.map(drop)
+    }
+
+    /// Waits until no live process is left.
+    ///
+    /// # Errors
+    /// [`CgroupError::Timeout`], or cgroup.events can't be read.
+    pub fn wait_empty(&self, timeout: Duration) -> Result<(), CgroupError> {
+        self.wait("empty", timeout, |e| !e.populated)
+    }
+
+    /// How many processes the kernel's OOM killer took from this cgroup and
+    /// those below: `oom_kill` of memory.events. 0 without a memory controller.
+    ///
+    /// # Errors
+    /// The file is there but can't be read.
+    pub fn oom_kills(&self) -> Result<u64, CgroupError> {
+        let text = match read_at(self.dir(), "memory.events") {
+            Err(Errno::ENOENT | Errno::ENODEV) => return Ok(0),
+            other => other.map_err(|errno| self.error("read", "memory.events", errno))?,
+        };
+        let value = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        Ok(value.and_then(|v| v.parse().ok()).unwrap_or(0))
+    }
+
+    fn write(&self, file: &str, value: &str) -> Result<(), CgroupError> {
+        write_at(self.dir(), file, value.as_bytes()).map_err(|errno| self.error("write", file, errno))
+    }
+
+    fn wait(
+        &self,
+        state: &'static str,
+        patience: Duration,
+        done: impl Fn(Events) -> bool,
+    ) -> Result<(), CgroupError> {
+        match wait(self.dir(), Instant::now() + patience, done) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(CgroupError::Timeout { dir: self.location().dir(), state, seconds: patience.as_secs() })
+            }
+            Err(errno) => Err(self.error("poll", "cgroup.events", errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Events;
+
+    #[test]
+    fn events_are_parsed() {
+        let both = Events { populated: true, frozen: true };
+        assert_eq!(Events::parse("populated 1\nfrozen 1\n"), both);
+        assert_eq!(Events::parse("populated 0\nfrozen 0\n"), Events::default());
+        assert!(!Events::parse("populated 1\n").frozen);
+    }
+}

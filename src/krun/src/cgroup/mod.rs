@@ -1,0 +1,24 @@
+//! cgroup v2: the container's cgroup, its limits, its device filter, its end.
+//!
+//! [`locate`] says where the cgroup belongs, [`Cgroup::create`] (or, with the
+//! systemd driver, [`Cgroup::start_scope`]) makes it, [`Cgroup::apply`] sets the
+//! limits. Later commands [`Cgroup::open`] it again from the [`Location`] in
+//! state.json. Interface files are opened relative to the cgroup's directory.
+
+mod bpf_asm;
+mod controller;
+mod convert;
+mod devices;
+mod error;
+mod events;
+mod file;
+mod path;
+mod resources;
+pub mod systemd;
+mod tree;
+
+pub use error::CgroupError;
+pub use events::Events;
+pub use path::{Driver, Location, Scope, locate, mountpoint, own};
+pub use resources::validate;
+pub use tree::{Cgroup, delete};

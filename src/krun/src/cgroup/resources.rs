@@ -1,0 +1,393 @@
+//! `linux.resources` as a list of writes to interface files, and those writes.
+//! Rules and special values are runc's; what cgroup v2 has no equivalent for
+//! and runc ignores (kernel memory, swappiness, the v1 network controllers) is
+//! ignored here too.
+
+use std::borrow::Cow;
+
+use nix::errno::Errno;
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
+
+use super::convert::{cpu_weight, io_weight, swap_max};
+use super::file::{read_short, write_at};
+use super::{Cgroup, CgroupError, controller};
+
+/// When a write may fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lenience {
+    /// Never: the container must not run without the limit.
+    Strict,
+    /// When the file doesn't exist: the setting is what holds without it.
+    IfMissing,
+    /// When the value is refused: it comes again further down the list.
+    IfInvalid,
+    /// Always: the kernel may have no support for it (per-device weights).
+    BestEffort,
+}
+
+/// One write(2) to one interface file.
+#[derive(Debug, PartialEq, Eq)]
+struct Write {
+    /// The field it stems from, as a path in config.json.
+    field: Cow<'static, str>,
+    file: Cow<'static, str>,
+    value: String,
+    lenience: Lenience,
+}
+
+/// The writes collected so far.
+#[derive(Debug, Default)]
+struct Writes(Vec<Write>);
+
+impl Writes {
+    fn push(
+        &mut self,
+        field: impl Into<Cow<'static, str>>,
+        file: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+    ) -> &mut Write {
+        self.0.push(Write {
+            field: field.into(),
+            file: file.into(),
+            value: value.to_string(),
+            lenience: Lenience::Strict,
+        });
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+}
+
+/// A field of config.json with a value that can't be applied.
+fn bad_value(field: impl Into<String>, reason: impl Into<String>) -> CgroupError {
+    CgroupError::Value { field: field.into(), reason: reason.into() }
+}
+
+/// -1 and below is how v1 spelled "no limit".
+fn limit(value: i64) -> String {
+    match value {
+        -1 => "max".to_owned(),
+        value => value.to_string(),
+    }
+}
+
+fn non_zero(value: Option<i64>) -> Option<i64> {
+    value.filter(|&v| v != 0)
+}
+
+fn non_empty(value: Option<&String>) -> Option<&String> {
+    value.filter(|v| !v.is_empty())
+}
+
+/// `linux.resources.memory`.
+fn memory(memory: &LinuxMemory, writes: &mut Writes) -> Result<(), CgroupError> {
+    let max = memory.limit().unwrap_or(0);
+    let both = memory.swap().unwrap_or(0);
+    let swap = swap_max(both, max).map_err(|reason| bad_value("linux.resources.memory.swap", reason))?;
+    if let Some(swap) = swap {
+        let write = writes.push("linux.resources.memory.swap", "memory.swap.max", limit(swap));
+        // A host without swap has no such file, and nothing to limit.
+        if matches!(swap, -1 | 0) {
+            write.lenience = Lenience::IfMissing;
+        }
+    }
+    if let Some(max) = non_zero(memory.limit()) {
+        writes.push("linux.resources.memory.limit", "memory.max", limit(max));
+    }
+    if let Some(low) = non_zero(memory.reservation()) {
+        writes.push("linux.resources.memory.reservation", "memory.low", limit(low));
+    }
+    Ok(())
+}
+
+/// `linux.resources.cpu`, cpusets included.
+fn cpu(cpu: &LinuxCpu, writes: &mut Writes) -> Result<(), CgroupError> {
+    for (field, set) in [
+        ("realtimeRuntime", cpu.realtime_runtime().is_some_and(|v| v != 0)),
+        ("realtimePeriod", cpu.realtime_period().is_some_and(|v| v != 0)),
+    ] {
+        if set {
+            let field = format!("linux.resources.cpu.{field}");
+            return Err(bad_value(field, "cgroup v2 has no realtime limits"));
+        }
+    }
+    if let Some(idle) = cpu.idle() {
+        writes.push("linux.resources.cpu.idle", "cpu.idle", idle);
+    }
+    if let Some(weight) = cpu.shares().and_then(cpu_weight) {
+        writes.push("linux.resources.cpu.shares", "cpu.weight", weight);
+    }
+    let quota = non_zero(cpu.quota());
+    let period = cpu.period().filter(|&p| p != 0);
+    // A burst above the quota in force is refused, and so may be a quota below
+    // the burst in force: try the burst first, and again after the quota.
+    if let Some(burst) = cpu.burst() {
+        let write = writes.push("linux.resources.cpu.burst", "cpu.max.burst", burst);
+        if quota.is_some() {
+            write.lenience = Lenience::IfInvalid;
+        }
+    }
+    if quota.is_some() || period.is_some() {
+        let quota = quota.filter(|&q| q > 0).map(|q| q.to_string());
+        let quota = quota.as_deref().unwrap_or("max");
+        let value = format!("{quota} {}", period.unwrap_or(100_000));
+        let field = match cpu.quota() {
+            Some(_) => "linux.resources.cpu.quota",
+            None => "linux.resources.cpu.period",
+        };
+        writes.push(field, "cpu.max", value);
+    }
+    if let (Some(burst), Some(_)) = (cpu.burst(), quota) {
+        writes.push("linux.resources.cpu.burst", "cpu.max.burst", burst);
+    }
+    if let Some(cpus) = non_empty(cpu.cpus().as_ref()) {
+        writes.push("linux.resources.cpu.cpus", "cpuset.cpus", cpus);
+    }
+    if let Some(mems) = non_empty(cpu.mems().as_ref()) {
+        writes.push("linux.resources.cpu.mems", "cpuset.mems", mems);
+    }
+    Ok(())
+}
+
+/// `linux.resources.blockIO`; `bfq` if the cgroup has io.bfq.weight.
+fn block_io(io: &LinuxBlockIo, bfq: bool, writes: &mut Writes) {
+    let weight_of = |weight: Option<u16>| match bfq {
+        true => weight.filter(|&w| w != 0).map(u64::from),
+        false => weight.and_then(io_weight),
+    };
+    let file = if bfq { "io.bfq.weight" } else { "io.weight" };
+    if let Some(weight) = weight_of(io.weight()) {
+        writes.push("linux.resources.blockIO.weight", file, weight);
+    }
+    for (i, device) in io.weight_device().iter().flatten().enumerate() {
+        if let Some(weight) = weight_of(device.weight()) {
+            let field = format!("linux.resources.blockIO.weightDevice[{i}]");
+            let value = format!("{}:{} {weight}", device.major(), device.minor());
+            writes.push(field, file, value).lenience = Lenience::BestEffort;
+        }
+    }
+    let tables: [(&str, &str, &Option<Vec<LinuxThrottleDevice>>); 4] = [
+        ("throttleReadBpsDevice", "rbps", io.throttle_read_bps_device()),
+        ("throttleWriteBpsDevice", "wbps", io.throttle_write_bps_device()),
+        ("throttleReadIOPSDevice", "riops", io.throttle_read_iops_device()),
+        ("throttleWriteIOPSDevice", "wiops", io.throttle_write_iops_device()),
+    ];
+    for (name, key, devices) in tables {
+        for (i, device) in devices.iter().flatten().enumerate() {
+            let field = format!("linux.resources.blockIO.{name}[{i}]");
+            // 0 lifts the limit, as in v1.
+            let rate = match device.rate() {
+                0 => "max".to_owned(),
+                rate => rate.to_string(),
+            };
+            let value = format!("{}:{} {key}={rate}", device.major(), device.minor());
+            writes.push(field, "io.max", value);
+        }
+    }
+}
+
+/// `linux.resources.hugepageLimits` and `.rdma`.
+fn hugetlb_and_rdma(resources: &LinuxResources, writes: &mut Writes) -> Result<(), CgroupError> {
+    for (i, huge) in resources.hugepage_limits().iter().flatten().enumerate() {
+        let field = format!("linux.resources.hugepageLimits[{i}]");
+        let size = huge.page_size();
+        if size.is_empty() || !size.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(bad_value(field, format!("invalid pageSize {size:?}")));
+        }
+        writes.push(field.clone(), format!("hugetlb.{size}.max"), limit(huge.limit()));
+        // Reservations count since Linux 5.7.
+        writes.push(field, format!("hugetlb.{size}.rsvd.max"), limit(huge.limit())).lenience =
+            Lenience::IfMissing;
+    }
+    for (device, rdma) in resources.rdma().iter().flatten() {
+        let mut value = device.clone();
+        for (key, max) in [("hca_handle", rdma.hca_handles()), ("hca_object", rdma.hca_objects())] {
+            if let Some(max) = max {
+                value.push_str(&format!(" {key}={max}"));
+            }
+        }
+        writes.push(format!("linux.resources.rdma.{device}"), "rdma.max", value);
+    }
+    Ok(())
+}
+
+/// `linux.resources.unified`: any file, last, so that it wins. A value of
+/// several lines is as many writes.
+fn unified(resources: &LinuxResources, writes: &mut Writes) -> Result<(), CgroupError> {
+    let mut entries: Vec<_> = resources.unified().iter().flatten().collect();
+    entries.sort();
+    for (key, value) in entries {
+        let field = format!("linux.resources.unified[{key:?}]");
+        if key.contains('/') {
+            let text = format!("unified resource {key:?} must be a file name (no slashes)");
+            return Err(bad_value(field, text));
+        }
+        if key.find('.').is_none_or(|at| at == 0) {
+            let text = format!("unified resource {key:?} must be in the form CONTROLLER.PARAMETER");
+            return Err(bad_value(field, text));
+        }
+        for line in value.lines() {
+            writes.push(field.clone(), key.clone(), line);
+        }
+    }
+    Ok(())
+}
+
+/// All writes that `resources` asks for, in order.
+fn writes(resources: &LinuxResources, bfq: bool) -> Result<Vec<Write>, CgroupError> {
+    let mut writes = Writes::default();
+    if let Some(pids) = resources.pids() {
+        let value = match pids.limit() {
+            // systemd can't set 0, so both drivers make it 1.
+            0 => "1".to_owned(),
+            max if max < 0 => "max".to_owned(),
+            max => max.to_string(),
+        };
+        writes.push("linux.resources.pids.limit", "pids.max", value);
+    }
+    if let Some(it) = resources.memory() {
+        memory(it, &mut writes)?;
+    }
+    if let Some(it) = resources.block_io() {
+        block_io(it, bfq, &mut writes);
+    }
+    if let Some(it) = resources.cpu() {
+        cpu(it, &mut writes)?;
+    }
+    hugetlb_and_rdma(resources, &mut writes)?;
+    unified(resources, &mut writes)?;
+    Ok(writes.0)
+}
+
+/// Checks all values that can be checked without a cgroup: what `krun check`
+/// reports, and what fails before anything is made.
+///
+/// # Errors
+/// The first field that cgroup v2 can't honour.
+pub fn validate(resources: &LinuxResources) -> Result<(), CgroupError> {
+    writes(resources, false)?;
+    super::devices::program(resources).map(drop)
+}
+
+/// Controllers beyond doubt needed for `resources`, without doubles.
+pub(super) fn controllers(resources: &LinuxResources) -> Vec<&'static str> {
+    const KNOWN: [&str; 9] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc", "dmem"];
+    let files = writes(resources, false).unwrap_or_default();
+    let uses = |name: &&str| {
+        files.iter().any(|w| w.file.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.')))
+    };
+    KNOWN.into_iter().filter(uses).collect()
+}
+
+/// Whether `resources` needs a controller that a threaded cgroup can't have.
+pub(super) fn needs_domain(resources: &LinuxResources) -> bool {
+    controllers(resources).iter().any(|name| matches!(*name, "memory" | "io" | "hugetlb"))
+}
+
+impl Cgroup {
+    /// Applies all limits and the device filter.
+    ///
+    /// # Errors
+    /// The first setting that fails, by its field and file.
+    pub fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        self.set(resources)?;
+        self.set_devices(resources)
+    }
+
+    /// Applies the limits of `krun update`; `resources` must be complete (see
+    /// [`super::merge`]). Device rules stay as they are, as in runc.
+    ///
+    /// # Errors
+    /// As [`Cgroup::apply`], and `rejecting memory limit` when
+    /// `checkBeforeUpdate` is set and usage is above the new limit.
+    pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        if let Some(scope) = &self.location().scope {
+            self.check_memory(resources)?;
+            super::systemd::update(scope, resources)?;
+        }
+        self.set(resources)
+    }
+
+    /// Writes all interface files.
+    fn set(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        self.check_memory(resources)?;
+        let mut buf = [0; 64];
+        let weighs = resources
+            .block_io()
+            .as_ref()
+            .is_some_and(|io| io.weight().is_some() || io.weight_device().is_some());
+        let bfq = weighs && read_short(self.dir(), "io.bfq.weight", &mut buf).is_ok();
+        for write in writes(resources, bfq)? {
+            self.write_knob(write)?;
+        }
+        Ok(())
+    }
+
+    fn write_knob(&self, write: Write) -> Result<(), CgroupError> {
+        let Err(errno) = write_at(self.dir(), &write.file, write.value.as_bytes()) else {
+            return Ok(());
+        };
+        match (write.lenience, errno) {
+            (Lenience::IfInvalid, Errno::EINVAL) | (Lenience::BestEffort, _) => return Ok(()),
+            (Lenience::IfMissing, Errno::ENOENT) => {
+                let strict = Write { lenience: Lenience::Strict, ..write };
+                // Missing with the whole controller is not what was meant.
+                return match self.refused(strict, errno) {
+                    error @ CgroupError::NoController { .. } => Err(error),
+                    _ => Ok(()),
+                };
+            }
+            _ => {}
+        }
+        Err(self.refused(write, errno))
+    }
+
+    /// The error for a refused write: the controller's absence, if that is why.
+    fn refused(&self, write: Write, errno: Errno) -> CgroupError {
+        let dir = self.location().dir();
+        let absent = matches!(errno, Errno::ENOENT | Errno::EACCES | Errno::EPERM);
+        let (controller, _) = write.file.split_once('.').unwrap_or((&write.file, ""));
+        match absent.then(|| controller::missing(self.location(), controller)) {
+            Some(Some(reason)) => CgroupError::NoController {
+                controller: controller.to_owned(),
+                field: write.field.into_owned(),
+                file: write.file.into_owned(),
+                dir,
+                reason,
+            },
+            _ => CgroupError::Set {
+                field: write.field.into_owned(),
+                file: write.file.into_owned(),
+                value: write.value,
+                dir,
+                source: errno,
+            },
+        }
+    }
+
+    /// `memory.checkBeforeUpdate`: refuse limits that are exceeded already.
+    fn check_memory(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        let Some(memory) = resources.memory().filter(|m| m.check_before_update() == Some(true)) else {
+            return Ok(());
+        };
+        let mut buf = [0; 32];
+        // Best effort, as in runc: no usage to read, nothing to compare.
+        let Some(usage) =
+            read_short(self.dir(), "memory.current", &mut buf).ok().and_then(|text| text.parse::<i64>().ok())
+        else {
+            return Ok(());
+        };
+        for (field, what, value) in
+            [("swap", "memory+swap", memory.swap()), ("limit", "memory", memory.limit())]
+        {
+            if let Some(max) = value.filter(|&max| max > 0 && max <= usage) {
+                let text = format!("rejecting {what} limit {max} <= usage {usage}");
+                return Err(bad_value(format!("linux.resources.memory.{field}"), text));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "resources_tests.rs"]
+mod tests;

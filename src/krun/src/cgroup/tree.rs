@@ -1,0 +1,378 @@
+//! The cgroup's directory: made, checked, populated, removed.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Pid, Uid, UnlinkatFlags, fchownat, mkdir, unlinkat};
+use oci_spec::runtime::LinuxResources;
+
+use super::events::{self, Events};
+use super::file::{open_at, open_dir, read_at, read_short, write_at};
+use super::{CgroupError, Driver, Location, controller, resources};
+
+/// How long [`Cgroup::delete`] waits for dying processes.
+const DELETE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A container's cgroup, open.
+#[derive(Debug)]
+pub struct Cgroup {
+    pub(super) location: Location,
+    pub(super) dir: OwnedFd,
+    /// How many directories at the end of the path this process has made.
+    created: usize,
+}
+
+/// Directories made so far, removed again if the rest fails.
+struct Undo<'a> {
+    path: &'a str,
+    created: usize,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        let mut path = Path::new(self.path);
+        for _ in 0..self.created {
+            if rmdir(path).is_err() {
+                return;
+            }
+            path = path.parent().unwrap_or(Path::new("/"));
+        }
+    }
+}
+
+impl Cgroup {
+    /// Makes the container's cgroup with the cgroupfs driver, with the
+    /// controllers that `resources` needs. Nothing is left behind on failure.
+    /// With the systemd driver use [`Cgroup::start_scope`].
+    ///
+    /// # Errors
+    /// The cgroup has processes, is frozen or threaded, or can't be made.
+    /// [`CgroupError::RootlessUnavailable`] means: run without a cgroup.
+    pub fn create(location: Location, resources: Option<&LinuxResources>) -> Result<Self, CgroupError> {
+        if location.driver == Driver::Disabled {
+            return Err(CgroupError::Disabled);
+        }
+        let full = full_path(&location);
+        let created = make(&full).map_err(|errno| not_made(&location, resources, errno))?;
+        let mut undo = Undo { path: &full, created };
+        let dir = open_dir(&full).map_err(|errno| CgroupError::file("open", &full, errno))?;
+        vet(&location, dir.as_fd(), created > 0, resources)?;
+        let extra = resources.map(resources::controllers).unwrap_or_default();
+        controller::enable(&location, dir.as_fd(), &extra);
+        undo.created = 0;
+        Ok(Self { dir, created, location })
+    }
+
+    /// Opens the existing cgroup of a container.
+    ///
+    /// # Errors
+    /// It is gone (ENOENT), or the container never had one.
+    pub fn open(location: Location) -> Result<Self, CgroupError> {
+        if location.driver == Driver::Disabled {
+            return Err(CgroupError::Disabled);
+        }
+        let full = full_path(&location);
+        let dir = open_dir(&full).map_err(|errno| CgroupError::file("open", &full, errno))?;
+        Ok(Self { location, dir, created: 0 })
+    }
+
+    /// The directory, for CLONE_INTO_CGROUP.
+    #[must_use]
+    pub fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// Whether this process made the directory, so that it is as the kernel
+    /// makes them.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.created > 0
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Moves a process into the cgroup, or into `sub` below it (`exec
+    /// --cgroup`).
+    ///
+    /// # Errors
+    /// `bad sub cgroup path` if `sub` leaves the container's cgroup, else what
+    /// the kernel says: EBUSY when domain controllers are enabled below.
+    pub fn add_pid(&self, sub: Option<&str>, pid: i32) -> Result<(), CgroupError> {
+        let pid = pid.to_string();
+        let sub = sub.map_or("", |s| s.trim_matches('/'));
+        if sub.split('/').any(|part| part == "..") {
+            return Err(CgroupError::SubCgroup(sub.to_owned()));
+        }
+        let file = match sub {
+            "" => "cgroup.procs".to_owned(),
+            sub => format!("{sub}/cgroup.procs"),
+        };
+        write_at(self.dir(), &file, pid.as_bytes()).map_err(|errno| self.error("write", &file, errno))
+    }
+
+    /// The processes in the cgroup, with those of sub-cgroups if `recursive`,
+    /// as this pid namespace numbers them.
+    ///
+    /// # Errors
+    /// The cgroup can't be read; one removed meanwhile counts as empty.
+    pub fn pids(&self, recursive: bool) -> Result<Vec<i32>, CgroupError> {
+        let mut pids = Vec::new();
+        collect_pids(self.dir(), recursive, &mut pids)
+            .map_err(|errno| self.error("read", "cgroup.procs", errno))?;
+        Ok(pids)
+    }
+
+    /// Whether no process, zombies aside, is in the cgroup or below it.
+    ///
+    /// # Errors
+    /// cgroup.events can't be read.
+    pub fn is_empty(&self) -> Result<bool, CgroupError> {
+        Ok(!Events::read(self.dir()).map_err(|errno| self.error("read", "cgroup.events", errno))?.populated)
+    }
+
+    /// Gives the cgroup to the owner of a user namespace, so that a cgroup
+    /// manager inside can make sub-cgroups: the directory and the files that
+    /// /sys/kernel/cgroup/delegate lists (cgroups(7), "Delegation").
+    ///
+    /// # Errors
+    /// The errno of fchownat(2); files that this cgroup lacks are skipped.
+    pub fn chown(&self, uid: u32, gid: Option<u32>) -> Result<(), CgroupError> {
+        let list = std::fs::read_to_string("/sys/kernel/cgroup/delegate");
+        let fallback = "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n";
+        let list = list.as_deref().unwrap_or(fallback);
+        for file in std::iter::once(".").chain(list.lines()) {
+            let (uid, gid) = (Uid::from_raw(uid), gid.map(Gid::from_raw));
+            match fchownat(self.dir(), file, Some(uid), gid, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(self.error("chown", file, errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the cgroup and its sub-cgroups, waiting for processes that are
+    /// about to die; they must have been killed. With the systemd driver the
+    /// unit is stopped too. A cgroup that is gone is fine.
+    ///
+    /// # Errors
+    /// Processes remain after ten seconds, or the kernel refuses.
+    pub fn delete(self) -> Result<(), CgroupError> {
+        delete(&self.location)
+    }
+
+    /// Undoes [`Cgroup::create`] when the container could not be started:
+    /// removes the cgroup and the parents that were made for it.
+    pub fn discard(self) {
+        let full = full_path(&self.location);
+        if delete(&self.location).is_ok() && self.created > 1 {
+            let parent = Path::new(&full).parent().unwrap_or(Path::new("/"));
+            drop(Undo { path: &parent.to_string_lossy(), created: self.created - 1 });
+        }
+    }
+
+    /// An error about one of the cgroup's files.
+    pub(super) fn error(&self, call: &'static str, file: &str, errno: Errno) -> CgroupError {
+        CgroupError::file(call, self.location.dir().join(file), errno)
+    }
+}
+
+/// Removes the cgroup at `location`; see [`Cgroup::delete`].
+///
+/// # Errors
+/// As [`Cgroup::delete`].
+pub fn delete(location: &Location) -> Result<(), CgroupError> {
+    if location.driver == Driver::Disabled {
+        return Ok(());
+    }
+    if let Some(scope) = &location.scope {
+        super::systemd::stop(scope)?;
+    }
+    let full = full_path(location);
+    let path = Path::new(&full);
+    let deadline = Instant::now() + DELETE_PATIENCE;
+    loop {
+        match rmdir(path) {
+            Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+            Err(Errno::EBUSY) => {}
+            Err(errno) => return Err(CgroupError::file("rmdir", path, errno)),
+        }
+        let Ok(dir) = open_dir(&full) else { continue };
+        remove_children(dir.as_fd());
+        events::wait(dir.as_fd(), deadline, |e| !e.populated)
+            .map_err(|errno| CgroupError::file("poll", path.join("cgroup.events"), errno))?
+            .then_some(())
+            .ok_or_else(|| CgroupError::Timeout {
+                dir: path.into(),
+                state: "empty",
+                seconds: DELETE_PATIENCE.as_secs(),
+            })?;
+        // Emptied now: take away what lay below, which was busy until here.
+        remove_children(dir.as_fd());
+        if Instant::now() > deadline {
+            return rmdir(path).map_err(|errno| CgroupError::file("rmdir", path, errno));
+        }
+    }
+}
+
+/// Removes the sub-cgroups of `dir` that have no processes, deepest first.
+fn remove_children(dir: BorrowedFd<'_>) {
+    let Ok(names) = children(dir) else { return };
+    for name in names {
+        if let Ok(child) = open_at(dir, &name, OFlag::O_DIRECTORY) {
+            remove_children(child.as_fd());
+        }
+        let _ = unlinkat(dir, name.as_str(), UnlinkatFlags::RemoveDir);
+    }
+}
+
+/// Names of the sub-cgroups of `dir`.
+fn children(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
+    let own = open_at(dir, ".", OFlag::O_DIRECTORY)?;
+    let mut names = Vec::new();
+    for entry in Dir::from_fd(own)?.iter() {
+        let entry = entry?;
+        let is_dir = entry.file_type() == Some(nix::dir::Type::Directory);
+        if let (true, Ok(name)) = (is_dir, entry.file_name().to_str())
+            && !matches!(name, "." | "..")
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Adds the processes of `dir` to `pids`.
+fn collect_pids(dir: BorrowedFd<'_>, recursive: bool, pids: &mut Vec<i32>) -> Result<(), Errno> {
+    let text = match read_at(dir, "cgroup.procs") {
+        // The cgroup went away while we read; so did its processes.
+        Err(Errno::ENODEV | Errno::ENOENT) => return Ok(()),
+        // A threaded cgroup lists threads only.
+        Err(Errno::EOPNOTSUPP) => read_at(dir, "cgroup.threads")?,
+        other => other?,
+    };
+    pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+    if recursive {
+        for name in children(dir)? {
+            if let Ok(child) = open_at(dir, &name, OFlag::O_DIRECTORY) {
+                collect_pids(child.as_fd(), true, pids)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The cgroup's directory as a string, for system calls without allocation.
+pub(super) fn full_path(location: &Location) -> String {
+    let mut full = location.mount.to_string_lossy().into_owned();
+    full.push_str(&location.path);
+    full
+}
+
+/// mkdir(2) of the directory, and of its parents where they are missing;
+/// returns how many were made: 0 if it existed.
+fn make(full: &str) -> Result<usize, Errno> {
+    match mkdir(full, Mode::from_bits_truncate(0o755)) {
+        Ok(()) => Ok(1),
+        Err(Errno::EEXIST) => Ok(0),
+        Err(Errno::ENOENT) => {
+            let (parent, _) = full.rsplit_once('/').ok_or(Errno::ENOENT)?;
+            let made = make(parent)?;
+            let mut undo = Undo { path: parent, created: made };
+            let own = mkdir(full, Mode::from_bits_truncate(0o755));
+            match own {
+                Err(errno) if errno != Errno::EEXIST => return Err(errno),
+                _ => undo.created = 0,
+            }
+            Ok(if own.is_ok() { made + 1 } else { 0 })
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+fn rmdir(path: &Path) -> Result<(), Errno> {
+    unlinkat(nix::fcntl::AT_FDCWD, path, UnlinkatFlags::RemoveDir)
+}
+
+/// The error for a cgroup that could not be made; rootless containers get a
+/// special one.
+fn not_made(location: &Location, resources: Option<&LinuxResources>, errno: Errno) -> CgroupError {
+    let path = location.dir();
+    let denied = matches!(errno, Errno::EACCES | Errno::EPERM | Errno::EROFS);
+    if !(location.optional && denied) {
+        return CgroupError::file("mkdir", path, errno);
+    }
+    if resources.is_some_and(|r| !resources::controllers(r).is_empty()) {
+        return CgroupError::RootlessLimits { path, source: errno };
+    }
+    CgroupError::RootlessUnavailable { path }
+}
+
+/// Refuses a cgroup in which the container must not or could not run.
+fn vet(
+    location: &Location,
+    dir: BorrowedFd<'_>,
+    fresh: bool,
+    resources: Option<&LinuxResources>,
+) -> Result<(), CgroupError> {
+    // A fresh child of the root can be neither frozen nor threaded.
+    if fresh && !location.path.trim_start_matches('/').contains('/') {
+        return Ok(());
+    }
+    let path = || location.dir();
+    let events =
+        Events::read(dir).map_err(|errno| CgroupError::file("read", path().join("cgroup.events"), errno))?;
+    if events.populated {
+        let mut pids = Vec::new();
+        let _ = collect_pids(dir, true, &mut pids);
+        if !pids.is_empty() {
+            return Err(CgroupError::NotEmpty { path: path(), count: pids.len() });
+        }
+    }
+    if events.frozen || frozen_self(dir) {
+        return Err(CgroupError::Frozen(path()));
+    }
+    let mut buf = [0; 32];
+    let kind = read_short(dir, "cgroup.type", &mut buf).unwrap_or("domain");
+    if kind == "domain" {
+        return Ok(());
+    }
+    if resources.is_some_and(resources::needs_domain) {
+        return Err(CgroupError::NotDomain { path: path(), kind: kind.to_owned() });
+    }
+    if kind == "domain invalid" {
+        write_at(dir, "cgroup.type", b"threaded")
+            .map_err(|errno| CgroupError::file("write", path().join("cgroup.type"), errno))?;
+    }
+    Ok(())
+}
+
+/// An empty cgroup told to freeze may not say so in cgroup.events.
+fn frozen_self(dir: BorrowedFd<'_>) -> bool {
+    let mut buf = [0; 8];
+    read_short(dir, "cgroup.freeze", &mut buf) == Ok("1")
+}
+
+/// Sends `signal` to every process of the cgroup one by one.
+pub(super) fn signal_all(dir: BorrowedFd<'_>, signal: nix::sys::signal::Signal) -> Result<usize, Errno> {
+    let mut pids = Vec::new();
+    collect_pids(dir, true, &mut pids)?;
+    for pid in pids.iter().filter(|&&pid| pid > 0) {
+        match nix::sys::signal::kill(Pid::from_raw(*pid), signal) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(pids.len())
+}
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;
