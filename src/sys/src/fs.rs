@@ -257,3 +257,6 @@ pub fn poll(fd: Fd, events: i16, timeout_ms: i64) -> Result<i16> {
     unsafe { sys!(libc::SYS_ppoll, &raw mut p, 1, tsp, 0, 8) }?;
     Ok(p.revents)
 }
+
+/// close_range(2): mark close-on-exec instead of closing (Linux 5.11).
+pub const CLOSE_RANGE_CLOEXEC: u32 = 4;

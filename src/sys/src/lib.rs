@@ -17,8 +17,11 @@ pub mod identity;
 pub mod keys;
 pub mod mem;
 pub mod mount;
+pub mod net;
 pub mod plain;
 pub mod process;
+#[cfg(feature = "program")]
+pub mod program;
 pub mod sched;
 pub mod socket;
 pub mod tty;

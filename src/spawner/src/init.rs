@@ -1,0 +1,146 @@
+//! The child's half: the story of a container's birth, told from top to bottom.
+//!
+//! It runs as krun-init in the container's process and never returns: it ends
+//! in the container's program or in a [`Report`] that says which step failed.
+
+mod channel;
+mod console;
+mod devices;
+mod exec;
+mod helper;
+mod hooks;
+mod identity;
+mod labels;
+mod masks;
+mod mounts;
+mod namespaces;
+mod path;
+mod rootfs;
+mod sched;
+mod stdio;
+mod tmpcopyup;
+
+use core::ffi::CStr;
+
+use krun_sys::fs::{CLOSE_RANGE_CLOEXEC, close_range};
+use krun_sys::{Fd, libc, mem, process};
+
+use crate::plan::{ADDRESS, View, flag};
+use crate::report::{Report, kind};
+use crate::step::Step;
+use channel::{At, Birth, Channel, Fail};
+
+/// Exit code of a child that has reported why it failed.
+const FAILED: i32 = 1;
+
+/// The child's entry: `argument` is the number of the plan's descriptor.
+pub fn main(argument: Option<&'static CStr>) -> ! {
+    let Some((view, home)) = argument.and_then(number).and_then(|fd| map_plan(Fd(fd))) else {
+        // Not started by krun, or by another krun: there is nobody to tell.
+        process::exit(FAILED)
+    };
+    let mut channel = Channel::new(&view);
+    let Err(fail) = birth(&view, &mut channel, home);
+    channel.fail(fail);
+    process::exit(FAILED)
+}
+
+/// A container's birth. The order is runc's, which engines and hooks rely on.
+fn birth(
+    view: &View<'static>,
+    channel: &mut Channel,
+    home: &'static mut [u8],
+) -> Result<core::convert::Infallible, Fail> {
+    let plan = view.plan;
+    hide(view)?;
+    if view.has(flag::HELPER) {
+        helper::become_container(view, channel)?;
+    }
+    let birth = &mut Birth { view, channel, root: Fd::NONE, home };
+
+    namespaces::enter(birth)?;
+    namespaces::keyring(birth)?;
+    if view.has(flag::ROOTFS) {
+        rootfs::prepare(birth)?;
+        mounts::mount_all(birth)?;
+        devices::create_all(birth)?;
+    }
+    if view.has(flag::AWAIT_HOOKS) {
+        birth.channel.ask(kind::HOOKS, 0, Step::Hooks)?;
+    }
+    hooks::run_create_container(birth)?;
+    if view.has(flag::ROOTFS) {
+        labels::sysctls(birth)?;
+        masks::mask_all(birth)?;
+        masks::protect_all(birth)?;
+        mounts::late_readonly(birth)?;
+    }
+    rootfs::change_root(birth)?;
+    stdio::adopt(birth)?;
+    if view.has(flag::TERMINAL) {
+        console::attach(birth)?;
+    }
+    if view.has(flag::ROOTFS) {
+        rootfs::finish(birth)?;
+    }
+    namespaces::names(birth)?;
+    labels::apparmor(birth)?;
+    if view.has(flag::NO_NEW_PRIVS) {
+        krun_sys::identity::set_no_new_privs().at(Step::NoNewPrivs)?;
+    }
+    sched::apply(birth)?;
+    if view.has(flag::AWAIT_READY) {
+        birth.channel.ask(kind::READY, 0, Step::Ready)?;
+    }
+    labels::selinux(birth)?;
+    if !view.has(flag::NO_NEW_PRIVS) {
+        identity::load_filter(birth)?;
+    }
+    stdio::own(birth)?;
+    identity::assume(birth)?;
+    let program = exec::find(birth)?;
+    sched::last_affinity(birth)?;
+    process::sigsetmask(0).at(Step::SignalReset)?;
+    krun_sys::fs::umask(plan.identity.umask);
+    if view.has(flag::NO_NEW_PRIVS) {
+        identity::load_filter(birth)?;
+    }
+    if view.has(flag::GATE) {
+        exec::stand_at_gate(birth)?;
+    }
+    hooks::run_start_container(birth)?;
+    Err(exec::go(birth, program))
+}
+
+/// First acts: nobody may look into this process, nothing may leak out of it.
+fn hide(view: &View<'_>) -> Result<(), Fail> {
+    if !view.has(flag::DUMPABLE_FOR_MAPS) {
+        process::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0).at(Step::Dumpable)?;
+    }
+    let first = view.plan.fds.preserve.saturating_add(3);
+    close_range(first, u32::MAX, CLOSE_RANGE_CLOEXEC).at(Step::CloseOnExec)?;
+    if view.has(flag::RESET_THP) {
+        process::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0).at(Step::ThpReset)?;
+    }
+    krun_sys::fs::umask(0);
+    Ok(())
+}
+
+/// Maps the plan and splits off the bytes in which HOME may be written.
+fn map_plan(fd: Fd) -> Option<(View<'static>, &'static mut [u8])> {
+    let len = usize::try_from(krun_sys::fs::fstat(fd).ok()?.size).ok()?;
+    let bytes = mem::map_private_at(ADDRESS, fd, len).ok()?;
+    krun_sys::fs::close(fd);
+    let (plan, home) = bytes.split_at_mut(len.checked_sub(crate::plan::HOME_LEN)?);
+    Some((View::new(plan)?, home))
+}
+
+/// A decimal number.
+fn number(text: &CStr) -> Option<i32> {
+    core::str::from_utf8(text.to_bytes()).ok()?.parse().ok()
+}
+
+/// A report of a failed step, for those who have no plan yet.
+pub(crate) fn failure(step: Step, errno: krun_sys::Errno) -> Report {
+    Report { step: step as u16, errno: errno.0, ..Report::of(kind::FAILED, 0) }
+}

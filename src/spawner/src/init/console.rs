@@ -1,0 +1,76 @@
+//! The container's terminal.
+
+use krun_sys::fs::{OpenHow, close, dup3, fstat, fstatfs_magic, openat2};
+use krun_sys::mount::{OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, move_mount, open_tree};
+use krun_sys::{Errno, Fd, libc, tty};
+
+use super::channel::{At, Birth, Fail};
+use super::path::{self, Missing};
+use super::rootfs::EMPTY_PATH;
+use crate::plan::flag;
+use crate::report::{Report, kind};
+use crate::step::Step;
+
+const DEVPTS_MAGIC: u64 = 0x1cd1;
+/// Inode of ptmx in every devpts instance (fs/devpts/inode.c).
+const PTMX_INODE: u64 = 2;
+
+/// Allocates a pty in the container's own devpts, hands the master to the
+/// parent and makes the slave stdio, /dev/console and the session's terminal.
+pub fn attach(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    let master = open_ptmx()?;
+    tty::unlock_pty(master).at(Step::ConsolePeer)?;
+    // By the master itself: no /dev/pts/N that could be swapped (CVE-2025-52565).
+    let slave = tty::pty_peer(master).at(Step::ConsolePeer)?;
+    let process = birth.view.plan.process;
+    if process.columns != 0 || process.rows != 0 {
+        tty::set_winsize(slave, process.rows, process.columns).at(Step::ConsoleSize)?;
+    }
+    let number = tty::pty_number(master).at(Step::ConsolePeer)?;
+    birth.channel.send_fd(Report::of(kind::CONSOLE, u64::from(number)), master, Step::ConsoleSend)?;
+    close(master);
+    if birth.view.has(flag::ROOTFS) {
+        mount_console(slave)?;
+    }
+    for stream in 0i32..3 {
+        dup3(slave, Fd(stream), 0).on(Step::Stdio, stream.unsigned_abs())?;
+    }
+    close(slave);
+    tty::set_controlling(Fd(0)).at(Step::ConsoleAttach)
+}
+
+/// Opens /dev/pts/ptmx and makes sure that it is a devpts master: an image
+/// could have put anything there.
+fn open_ptmx() -> Result<Fd, Fail> {
+    #[allow(clippy::cast_sign_loss)] // flag bits
+    let how = OpenHow {
+        flags: (libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_NOFOLLOW) as u64,
+        mode: 0,
+        resolve: 0x10 | 0x04, // RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS
+    };
+    let path_only = path::open_without_links(Fd::CWD, c"/dev/pts/ptmx", 0);
+    let checked = path_only.and_then(|fd| {
+        let devpts = fstatfs_magic(fd)? == DEVPTS_MAGIC && fstat(fd)?.ino == PTMX_INODE;
+        close(fd);
+        Ok(devpts)
+    });
+    if !checked.at(Step::ConsoleOpen)? {
+        return Err(Fail::new(Step::ConsoleUntrusted, 0, Errno::EPERM));
+    }
+    let master = openat2(Fd::CWD, c"/dev/pts/ptmx", how).at(Step::ConsoleOpen)?;
+    if fstatfs_magic(master).at(Step::ConsoleOpen)? != DEVPTS_MAGIC {
+        return Err(Fail::new(Step::ConsoleUntrusted, 0, Errno::EPERM));
+    }
+    Ok(master)
+}
+
+fn mount_console(slave: Fd) -> Result<(), Fail> {
+    let target =
+        path::open_or_create(Fd::CWD, c"/dev/console", Missing::File, true).at(Step::ConsoleMount)?;
+    let tree =
+        open_tree(slave, c"", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | EMPTY_PATH).at(Step::ConsoleMount)?;
+    move_mount(tree, target).at(Step::ConsoleMount)?;
+    close(tree);
+    close(target);
+    Ok(())
+}

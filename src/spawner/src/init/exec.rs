@@ -1,0 +1,97 @@
+//! The end of the story: the program is found, the gate opens, krun-init is gone.
+
+use core::ffi::CStr;
+
+use krun_sys::fs::{faccessat2, openat, read, statx};
+use krun_sys::{Errno, Fd, libc, process};
+
+use super::channel::{At, Birth, Fail};
+use crate::report::{Report, kind};
+use crate::step::Step;
+
+/// Finds the program, so that a missing one fails `create` and not `start`;
+/// and its HOME.
+pub fn find(birth: &mut Birth<'_>) -> Result<&'static CStr, Fail> {
+    let (arena, plan) = (birth.view.arena, birth.view.plan);
+    let mut worst = Errno::ENOENT;
+    for candidate in arena.slice(plan.process.candidates) {
+        let path = arena.cstr(*candidate);
+        match executable(path) {
+            Ok(()) => {
+                if plan.process.find_home != 0 {
+                    home(plan.identity.uid, birth.home);
+                }
+                return Ok(path);
+            }
+            // As a shell does: go on looking, but remember what was there.
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(errno) => worst = errno,
+        }
+    }
+    Err(Fail::new(Step::Lookup, 0, worst))
+}
+
+fn executable(path: &CStr) -> krun_sys::Result<()> {
+    let st = statx(Fd::CWD, path, 0)?;
+    if st.is(libc::S_IFDIR) {
+        return Err(Errno::EISDIR);
+    }
+    faccessat2(Fd::CWD, path, libc::X_OK, libc::AT_EACCESS)
+}
+
+/// Says that all is well and waits for `start`. The FIFO is open for writing
+/// here too, so that it does not read as ended before anyone came.
+pub fn stand_at_gate(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    birth.channel.say(Report::of(kind::GATE, 0), Step::Gate)?;
+    birth.channel.past_gate();
+    let gate = Fd(birth.view.plan.fds.gate);
+    let mut byte = [0u8; 1];
+    loop {
+        match read(gate, &mut byte) {
+            Err(Errno::EINTR) => {}
+            done => return done.at(Step::Gate).map(drop),
+        }
+    }
+}
+
+/// Becomes the program.
+pub fn go(birth: &Birth<'_>, program: &CStr) -> Fail {
+    let (arena, process) = (birth.view.arena, birth.view.plan.process);
+    let errno = process::execve(program, arena.slice(process.argv), arena.slice(process.envp));
+    Fail::new(Step::Exec, 0, errno)
+}
+
+/// Writes "HOME=…" of the user's line in /etc/passwd (passwd(5)), else "HOME=/".
+fn home(uid: u32, out: &mut [u8]) {
+    let mut text = [0u8; 16384];
+    let mut len = 0usize;
+    if let Ok(fd) = openat(Fd::CWD, c"/etc/passwd", libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK, 0) {
+        while let Some(rest) = text.get_mut(len..).filter(|rest| !rest.is_empty()) {
+            match read(fd, rest) {
+                Ok(0) | Err(_) => break,
+                Ok(n) => len = len.saturating_add(n),
+            }
+        }
+        krun_sys::fs::close(fd);
+    }
+    let lines = text.get(..len).unwrap_or(&[]).split(|b| *b == b'\n');
+    let found = lines.filter_map(|line| directory_of(line, uid)).find(|dir| !dir.is_empty());
+    let mut at = 0usize;
+    for byte in b"HOME=".iter().chain(found.unwrap_or(b"/")).chain(&[0]) {
+        if let Some(slot) = out.get_mut(at) {
+            *slot = *byte;
+        }
+        at = at.saturating_add(1);
+    }
+    if let Some(last) = out.last_mut() {
+        *last = 0;
+    }
+}
+
+/// Field 6 of a line whose field 3 is this uid.
+fn directory_of(line: &[u8], uid: u32) -> Option<&[u8]> {
+    let mut fields = line.split(|b| *b == b':');
+    let id = core::str::from_utf8(fields.nth(2)?).ok()?.parse::<u32>().ok()?;
+    (id == uid).then_some(())?;
+    fields.nth(2)
+}

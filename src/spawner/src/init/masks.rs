@@ -1,0 +1,91 @@
+//! Masked and read-only paths. A path that does not exist needs no mask.
+//!
+//! This runs before the root changes: the mask of a file is the host's
+//! /dev/null, which the image cannot swap (CVE-2025-31133).
+
+use krun_sys::fs::{close, fstat};
+use krun_sys::mount::{
+    MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, fsconfig_create, fsmount, fsopen, mount_setattr,
+    move_mount, open_tree,
+};
+use krun_sys::{Errno, Fd, Result as SysResult, libc};
+
+use super::channel::{At, Birth, Fail, index};
+use super::path;
+use super::rootfs::EMPTY_PATH;
+use crate::step::Step;
+
+#[allow(clippy::cast_possible_truncation)] // attribute bits below 2^32
+const RDONLY: u32 = libc::MOUNT_ATTR_RDONLY as u32;
+const CLONE: u32 = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+
+/// Covers each masked path: a file with /dev/null, a directory with an empty
+/// read-only tmpfs that all of them share.
+pub fn mask_all(birth: &Birth<'_>) -> Result<(), Fail> {
+    let mut empty = None;
+    for (i, masked) in birth.view.arena.slice(birth.view.plan.masked).iter().enumerate() {
+        let i = index(i);
+        let Some(target) = existing(birth, *masked, Step::MaskOpen, i)? else { continue };
+        let tree = if fstat(target).on(Step::MaskOpen, i)?.is(libc::S_IFDIR) {
+            empty_directory(&mut empty)
+        } else {
+            null()
+        }
+        .on(Step::MaskSource, i)?;
+        move_mount(tree, target).on(Step::MaskMount, i)?;
+        close(target);
+        if empty != Some(tree) {
+            close(tree);
+        }
+    }
+    if let Some(fd) = empty {
+        close(fd);
+    }
+    Ok(())
+}
+
+/// The first directory gets a new tmpfs, the others a clone of that mount.
+fn empty_directory(empty: &mut Option<Fd>) -> SysResult<Fd> {
+    if let Some(mounted) = *empty {
+        return open_tree(mounted, c"", CLONE | EMPTY_PATH);
+    }
+    let fs = fsopen(c"tmpfs")?;
+    fsconfig_create(fs)?;
+    let tree = fsmount(fs, RDONLY)?;
+    close(fs);
+    *empty = Some(tree);
+    Ok(tree)
+}
+
+/// A clone of the host's /dev/null, verified to be that device (mem(4)).
+fn null() -> SysResult<Fd> {
+    let tree = open_tree(Fd::CWD, c"/dev/null", CLONE)?;
+    let st = fstat(tree)?;
+    if st.is(libc::S_IFCHR) && st.rdev == (1, 3) { Ok(tree) } else { Err(Errno::ENODEV) }
+}
+
+/// Makes each path read-only, with what is mounted below it. The clone is
+/// read-only before it is attached: there is no moment in which it is not.
+pub fn protect_all(birth: &Birth<'_>) -> Result<(), Fail> {
+    #[allow(clippy::cast_sign_loss)] // a flag bit
+    let recursive = libc::AT_RECURSIVE as u32;
+    for (i, readonly) in birth.view.arena.slice(birth.view.plan.readonly).iter().enumerate() {
+        let i = index(i);
+        let Some(target) = existing(birth, *readonly, Step::ReadonlyOpen, i)? else { continue };
+        let tree = open_tree(target, c"", CLONE | EMPTY_PATH | recursive).on(Step::ReadonlyMount, i)?;
+        let attr = MountAttr { attr_set: libc::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+        mount_setattr(tree, c"", EMPTY_PATH | recursive, &attr).on(Step::ReadonlyMount, i)?;
+        move_mount(tree, target).on(Step::ReadonlyMount, i)?;
+        close(target);
+        close(tree);
+    }
+    Ok(())
+}
+
+fn existing(birth: &Birth<'_>, at: krun_sys::plain::Str, step: Step, i: u32) -> Result<Option<Fd>, Fail> {
+    match path::open_in_root(birth.root, birth.view.arena.cstr(at), 0) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+        Err(errno) => Err(Fail::new(step, i, errno)),
+    }
+}

@@ -1,0 +1,325 @@
+//! The mounts of the plan, each by descriptor onto a descriptor.
+
+use core::ffi::CStr;
+
+use krun_sys::fs::{close, fchmodat, fstat, fstatfs_magic, readlinkat, symlinkat};
+use krun_sys::mount::{
+    MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen, mount, mount_setattr, move_mount, open_tree,
+};
+use krun_sys::{Errno, Fd, libc};
+
+use super::channel::{At, Birth, Fail, index};
+use super::path::{self, Missing, PATH_MAX};
+use super::rootfs::EMPTY_PATH;
+use super::tmpcopyup;
+use crate::plan::{Mount, mount_flag, mount_kind};
+use crate::step::Step;
+
+#[allow(clippy::cast_sign_loss)] // flag bits
+const RECURSIVE: u32 = libc::AT_RECURSIVE as u32;
+const PROC_MAGIC: u64 = 0x9fa0;
+
+/// All mounts, in order.
+pub fn mount_all(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    for (i, m) in birth.view.arena.slice(birth.view.plan.mounts).iter().enumerate() {
+        let one = One { birth, m, i: index(i) };
+        match m.kind {
+            mount_kind::FILESYSTEM => one.filesystem()?,
+            mount_kind::BIND => one.bind()?,
+            mount_kind::CLASSIC => one.classic()?,
+            _ => one.remount()?,
+        }
+    }
+    Ok(())
+}
+
+/// File systems that had to stay writable for what was made in them.
+pub fn late_readonly(birth: &Birth<'_>) -> Result<(), Fail> {
+    for (i, m) in birth.view.arena.slice(birth.view.plan.mounts).iter().enumerate() {
+        if m.flags & mount_flag::LATE_READONLY == 0 {
+            continue;
+        }
+        let target = birth.view.arena.cstr(m.target);
+        let fd = path::open_in_root(birth.root, target, 0).on(Step::MountLateReadonly, index(i))?;
+        let readonly = MountAttr { attr_set: libc::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+        mount_setattr(fd, c"", EMPTY_PATH, &readonly).on(Step::MountLateReadonly, index(i))?;
+        close(fd);
+    }
+    Ok(())
+}
+
+struct One<'a, 'b> {
+    birth: &'a Birth<'b>,
+    m: &'static Mount,
+    i: u32,
+}
+
+impl One<'_, '_> {
+    fn has(&self, flag: u32) -> bool {
+        self.m.flags & flag != 0
+    }
+
+    fn text(&self, s: krun_sys::plain::Str) -> &'static CStr {
+        self.birth.view.arena.cstr(s)
+    }
+
+    /// Opens the destination and refuses one inside procfs, where a mount
+    /// could fake what is read or written there.
+    fn target(&self, missing: Missing) -> Result<Fd, Fail> {
+        let (root, target) = (self.birth.root, self.text(self.m.target));
+        let fd = if self.has(mount_flag::ORDINARY_TARGET) {
+            match path::open_without_links(root, target, libc::O_DIRECTORY) {
+                Err(Errno::ENOENT) => path::open_or_create(root, target, missing, true),
+                Err(Errno::ELOOP | Errno::ENOTDIR) => {
+                    return Err(Fail::new(Step::MountNotOrdinary, self.i, Errno::ENOTDIR));
+                }
+                done => done,
+            }
+        } else {
+            path::open_or_create(root, target, missing, self.has(mount_flag::TARGET_NOFOLLOW))
+        }
+        .on(Step::MountTarget, self.i)?;
+        if !self.has(mount_flag::PROC_TARGET)
+            && fstatfs_magic(fd).on(Step::MountInProc, self.i)? == PROC_MAGIC
+            && !self.is_proc_root(fd)
+        {
+            return Err(Fail::new(Step::MountInProc, self.i, Errno::EPERM));
+        }
+        Ok(fd)
+    }
+
+    /// A procfs may be covered whole: its root directory is inode 1.
+    fn is_proc_root(&self, fd: Fd) -> bool {
+        fstat(fd).is_ok_and(|st| st.ino == 1)
+    }
+
+    fn filesystem(&self) -> Result<(), Fail> {
+        let target = self.target(Missing::Directory)?;
+        let tree = match self.new_filesystem(target) {
+            Err(fail) if self.has(mount_flag::FALLBACK_BIND) && refused(fail) => {
+                return self.fallback_bind(target);
+            }
+            tree => tree?,
+        };
+        if self.has(mount_flag::COPY_UP) {
+            tmpcopyup::copy(target, tree).on(Step::MountCopyUp, self.i)?;
+        }
+        self.attach(tree, target)
+    }
+
+    fn new_filesystem(&self, target: Fd) -> Result<Fd, Fail> {
+        let fs = fsopen(self.text(self.m.fstype)).on(Step::MountFsopen, self.i)?;
+        if self.m.source.is_some() {
+            match fsconfig_set_string(fs, c"source", self.text(self.m.source)) {
+                // Some file systems (cgroup2 before 5.10) know no source.
+                Ok(()) | Err(Errno::EINVAL) => {}
+                Err(errno) => return Err(Fail::new(Step::MountOption, self.i, errno)),
+            }
+        }
+        for (n, option) in self.birth.view.arena.slice(self.m.options).iter().enumerate() {
+            let key = self.text(option.key);
+            let set = if option.value.is_some() {
+                fsconfig_set_string(fs, key, self.text(option.value))
+            } else {
+                fsconfig_set_flag(fs, key)
+            };
+            set.on(Step::MountOption, self.i).map_err(|fail| fail.with_detail(u64::from(index(n))))?;
+        }
+        if self.has(mount_flag::INHERIT_MODE) {
+            self.inherit_mode(fs, target)?;
+        }
+        fsconfig_create(fs).on(Step::MountCreate, self.i)?;
+        let tree = fsmount(fs, self.m.attr).on(Step::MountFsmount, self.i)?;
+        close(fs);
+        Ok(tree)
+    }
+
+    /// A tmpfs gets the permissions of the directory that it covers.
+    fn inherit_mode(&self, fs: Fd, target: Fd) -> Result<(), Fail> {
+        let mode = fstat(target).on(Step::MountTarget, self.i)?.mode & 0o7777;
+        let mut octal = [b'0'; 6];
+        for (digit, shift) in octal.iter_mut().skip(1).zip([9u32, 6, 3, 0]) {
+            *digit = b'0'.wrapping_add(u8::try_from((mode >> shift) & 7).unwrap_or(0));
+        }
+        if let Some(end) = octal.last_mut() {
+            *end = 0;
+        }
+        let text = CStr::from_bytes_until_nul(&octal).unwrap_or(c"0755");
+        fsconfig_set_string(fs, c"mode", text).on(Step::MountOption, self.i)
+    }
+
+    /// A user namespace that does not own the network or cgroup namespace may
+    /// not mount sysfs or cgroup2: it gets the host's, bound.
+    fn fallback_bind(&self, target: Fd) -> Result<(), Fail> {
+        let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | RECURSIVE;
+        let source = self.text(self.m.source);
+        let tree = open_tree(Fd::CWD, source, flags).on(Step::MountSource, self.i)?;
+        let attr = MountAttr { attr_set: u64::from(self.m.attr), ..MountAttr::default() };
+        mount_setattr(tree, c"", EMPTY_PATH | RECURSIVE, &attr).on(Step::MountAttr, self.i)?;
+        self.attach(tree, target)
+    }
+
+    fn bind(&self) -> Result<(), Fail> {
+        let tree = if self.m.tree >= 0 { Fd(self.m.tree) } else { self.clone_source()? };
+        let kind = fstat(tree).on(Step::MountSource, self.i)?;
+        if kind.is(libc::S_IFLNK) && self.has(mount_flag::COPY_SYMLINK) {
+            return self.copy_symlink(tree);
+        }
+        let missing = if kind.is(libc::S_IFDIR) { Missing::Directory } else { Missing::File };
+        let target = self.target(missing)?;
+        self.set_attributes(tree)?;
+        self.attach(tree, target)
+    }
+
+    fn clone_source(&self) -> Result<Fd, Fail> {
+        let mut flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+        if self.has(mount_flag::RECURSIVE) {
+            flags |= RECURSIVE;
+        }
+        if self.has(mount_flag::SOURCE_NOFOLLOW | mount_flag::COPY_SYMLINK) {
+            #[allow(clippy::cast_sign_loss)] // a flag bit
+            {
+                flags |= libc::AT_SYMLINK_NOFOLLOW as u32;
+            }
+        }
+        open_tree(Fd::CWD, self.text(self.m.source), flags).on(Step::MountSource, self.i)
+    }
+
+    fn set_attributes(&self, tree: Fd) -> Result<(), Fail> {
+        let set = |attr: MountAttr, flags, step| {
+            mount_setattr(tree, c"", EMPTY_PATH | flags, &attr).on(step, self.i)
+        };
+        if self.m.idmap >= 0 {
+            let userns_fd = u64::from(self.m.idmap.unsigned_abs());
+            let attr = MountAttr { attr_set: libc::MOUNT_ATTR_IDMAP, userns_fd, ..MountAttr::default() };
+            set(attr, if self.has(mount_flag::IDMAP_RECURSIVE) { RECURSIVE } else { 0 }, Step::MountIdmap)?;
+        }
+        if self.m.rec_set | self.m.rec_clr != 0 {
+            let attr =
+                MountAttr { attr_set: self.m.rec_set, attr_clr: self.m.rec_clr, ..MountAttr::default() };
+            set(attr, RECURSIVE, Step::MountAttr)?;
+        }
+        if self.m.attr_set | self.m.attr_clr != 0 {
+            let attr =
+                MountAttr { attr_set: self.m.attr_set, attr_clr: self.m.attr_clr, ..MountAttr::default() };
+            set(attr, 0, Step::MountAttr)?;
+        }
+        Ok(())
+    }
+
+    fn attach(&self, tree: Fd, target: Fd) -> Result<(), Fail> {
+        move_mount(tree, target).on(Step::MountMove, self.i)?;
+        close(target);
+        self.propagate(tree)?;
+        close(tree);
+        Ok(())
+    }
+
+    fn propagate(&self, mounted: Fd) -> Result<(), Fail> {
+        if self.m.propagation == 0 {
+            return Ok(());
+        }
+        let attr = MountAttr { propagation: self.m.propagation, ..MountAttr::default() };
+        let flags = if self.has(mount_flag::PROPAGATION_RECURSIVE) { RECURSIVE } else { 0 };
+        mount_setattr(mounted, c"", EMPTY_PATH | flags, &attr).on(Step::MountPropagation, self.i)
+    }
+
+    /// The source is a link: make the same link in the container.
+    fn copy_symlink(&self, link: Fd) -> Result<(), Fail> {
+        let mut text = [0u8; PATH_MAX];
+        let n = readlinkat(link, c"", &mut text).on(Step::MountSymlink, self.i)?;
+        let end = text.get_mut(n).ok_or(Fail::new(Step::MountSymlink, self.i, Errno::ENAMETOOLONG))?;
+        *end = 0;
+        let to = CStr::from_bytes_until_nul(&text).unwrap_or(c"");
+        let target = self.text(self.m.target).to_bytes();
+        let slash = target.iter().rposition(|b| *b == b'/').unwrap_or(0);
+        let (mut dir, mut name) = (path::PathBuf::new(), path::PathBuf::new());
+        dir.push(target.get(..slash).unwrap_or(&[])).on(Step::MountSymlink, self.i)?;
+        name.push(target.get(slash.saturating_add(1)..).unwrap_or(&[])).on(Step::MountSymlink, self.i)?;
+        let parent = path::open_or_create(
+            self.birth.root,
+            if slash == 0 { c"/" } else { dir.cstr() },
+            Missing::Directory,
+            false,
+        )
+        .on(Step::MountTargetCreate, self.i)?;
+        match symlinkat(to, parent, name.cstr()) {
+            Err(Errno::EEXIST) => {
+                let mut old = [0u8; PATH_MAX];
+                let m = readlinkat(parent, name.cstr(), &mut old).on(Step::MountSymlink, self.i)?;
+                if old.get(..m) != text.get(..n) {
+                    return Err(Fail::new(Step::MountSymlink, self.i, Errno::EEXIST));
+                }
+            }
+            done => done.on(Step::MountSymlink, self.i)?,
+        }
+        close(parent);
+        Ok(())
+    }
+
+    /// mount(2) by the descriptor's magic link: procfs is still the host's here.
+    fn classic(&self) -> Result<(), Fail> {
+        let target = self.target(Missing::Directory)?;
+        let mode = fstat(target).on(Step::MountTarget, self.i)?.mode & 0o7777;
+        let mut by_fd = path::PathBuf::new();
+        descriptor_path(&mut by_fd, target).on(Step::MountClassic, self.i)?;
+        mount(
+            self.text(self.m.source),
+            by_fd.cstr(),
+            self.text(self.m.fstype),
+            self.m.ms_flags,
+            self.text(self.m.data),
+        )
+        .on(Step::MountClassic, self.i)?;
+        close(target);
+        let mounted =
+            path::open_in_root(self.birth.root, self.text(self.m.target), 0).on(Step::MountTarget, self.i)?;
+        if self.has(mount_flag::INHERIT_MODE) {
+            let mut by_fd = path::PathBuf::new();
+            descriptor_path(&mut by_fd, mounted).on(Step::MountClassic, self.i)?;
+            fchmodat(Fd::CWD, by_fd.cstr(), mode).on(Step::MountClassic, self.i)?;
+        }
+        self.propagate(mounted)?;
+        close(mounted);
+        Ok(())
+    }
+
+    fn remount(&self) -> Result<(), Fail> {
+        let (root, target) = (self.birth.root, self.text(self.m.target));
+        let fd = path::open_in_root(root, target, 0).on(Step::MountTarget, self.i)?;
+        self.set_attributes(fd)?;
+        self.propagate(fd)?;
+        close(fd);
+        Ok(())
+    }
+}
+
+/// Whether the kernel refused the file system itself.
+fn refused(fail: Fail) -> bool {
+    let by_kernel = [Errno::EPERM.0, Errno::EBUSY.0, Errno::ENODEV.0].contains(&fail.0.errno);
+    let whole = [Step::MountFsopen, Step::MountCreate, Step::MountFsmount].map(|s| s as u16);
+    by_kernel && whole.contains(&fail.0.step)
+}
+
+/// "/proc/self/fd/N".
+fn descriptor_path(buf: &mut path::PathBuf, fd: Fd) -> krun_sys::Result<()> {
+    buf.push(b"/proc/self/fd/")?;
+    let mut digits = [0u8; 10];
+    buf.push(decimal(fd.0.unsigned_abs(), &mut digits))
+}
+
+/// A number's decimal digits.
+pub(super) fn decimal(n: u32, buf: &mut [u8; 10]) -> &[u8] {
+    let mut rest = n;
+    let mut start = buf.len();
+    for (at, digit) in buf.iter_mut().enumerate().rev() {
+        *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
+        start = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    buf.get(start..).unwrap_or(&[])
+}

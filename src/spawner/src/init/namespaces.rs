@@ -1,0 +1,80 @@
+//! Namespaces: joined, unshared, named.
+
+use krun_sys::fs::{close, openat, write};
+use krun_sys::process::{setdomainname, sethostname, setns, setsid, unshare};
+use krun_sys::{Errno, Fd, keys, libc, net};
+
+use super::channel::{At, Birth, Fail, index};
+use crate::plan::flag;
+use crate::step::Step;
+
+/// Enters the namespaces that clone3 could not give.
+pub fn enter(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    let view = birth.view;
+    for (i, join) in view.arena.slice(view.plan.joins).iter().enumerate() {
+        setns(Fd(join.fd), join.flags).on(Step::Join, index(i))?;
+    }
+    if view.has(flag::SETSID) {
+        match setsid() {
+            // Already a session's leader.
+            Ok(()) | Err(Errno::EPERM) => {}
+            Err(errno) => return Err(Fail::new(Step::Setsid, 0, errno)),
+        }
+    }
+    if view.has(flag::UNSHARE_CGROUP) {
+        #[allow(clippy::cast_sign_loss)] // a flag below bit 31
+        unshare(libc::CLONE_NEWCGROUP as u64).at(Step::UnshareCgroup)?;
+    }
+    if view.has(flag::TIME_NAMESPACE) {
+        time_namespace(birth)?;
+    }
+    if view.has(flag::LOOPBACK) {
+        net::loopback_up().at(Step::Loopback)?;
+    }
+    Ok(())
+}
+
+/// A time namespace is entered at execve (Linux 6.1); until then its offsets
+/// may be written (time_namespaces(7)).
+fn time_namespace(birth: &Birth<'_>) -> Result<(), Fail> {
+    const CLONE_NEWTIME: u64 = 0x80;
+    unshare(CLONE_NEWTIME).at(Step::TimeNamespace)?;
+    let offsets = birth.view.arena.cstr(birth.view.plan.time_offsets).to_bytes();
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let fd = openat(Fd::CWD, c"/proc/self/timens_offsets", libc::O_WRONLY | libc::O_CLOEXEC, 0)
+        .at(Step::TimeNamespace)?;
+    write(fd, offsets).at(Step::TimeNamespace)?;
+    close(fd);
+    Ok(())
+}
+
+/// A session keyring of the container's own, so that it cannot read the
+/// caller's keys (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
+pub fn keyring(birth: &Birth<'_>) -> Result<(), Fail> {
+    if !birth.view.has(flag::KEYRING) {
+        return Ok(());
+    }
+    match keys::join_session_keyring(birth.view.arena.cstr(birth.view.plan.keyring)) {
+        Ok(key) => {
+            // KEY_POS_ALL for the possessor, search for the user: as runc sets it.
+            keys::setperm(key, 0x3f0b_0000).at(Step::Keyring)
+        }
+        // A kernel without keyrings, a filter around krun, or a full quota.
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => Ok(()),
+        Err(errno) => Err(Fail::new(Step::Keyring, 0, errno)),
+    }
+}
+
+/// Host name and domain name.
+pub fn names(birth: &Birth<'_>) -> Result<(), Fail> {
+    let (arena, plan) = (birth.view.arena, birth.view.plan);
+    if plan.hostname.is_some() {
+        sethostname(arena.cstr(plan.hostname)).at(Step::Hostname)?;
+    }
+    if plan.domainname.is_some() {
+        setdomainname(arena.cstr(plan.domainname)).at(Step::Domainname)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The root file system: made a mount of its own, and made "/".
+
+use krun_sys::fs::{chdir, chroot, fchdir, openat};
+use krun_sys::mount::{MountAttr, mount, mount_setattr, pivot_root, umount2};
+use krun_sys::{Fd, libc};
+
+use super::channel::{At, Birth, Fail};
+use crate::plan::flag;
+use crate::step::Step;
+
+/// Cuts the new mount namespace off from the host's and opens the root file
+/// system in it: a descriptor from before could not be mounted on.
+pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    let (arena, root) = (birth.view.arena, birth.view.plan.root);
+    if birth.view.has(flag::TREE_NAMESPACE) {
+        birth.root = open_directory(c"/")?;
+        return Ok(());
+    }
+    mount(c"", c"/", c"", root.propagation, c"").at(Step::RootPropagation)?;
+    let path = arena.cstr(root.path);
+    mount(path, path, c"", libc::MS_BIND | libc::MS_REC, c"").at(Step::RootBind)?;
+    birth.root = open_directory(path)?;
+    if birth.view.has(flag::SHARED_ROOT) {
+        // pivot_root(2) is EINVAL on a shared mount.
+        let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+        mount_setattr(birth.root, c"", EMPTY_PATH, &private).at(Step::RootPropagation)?;
+    }
+    Ok(())
+}
+
+#[allow(clippy::cast_sign_loss)] // flag bits
+pub(super) const EMPTY_PATH: u32 = libc::AT_EMPTY_PATH as u32;
+
+fn open_directory(path: &core::ffi::CStr) -> Result<Fd, Fail> {
+    openat(Fd::CWD, path, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0).at(Step::RootOpen)
+}
+
+/// Makes the root file system "/" and lets go of the host's.
+pub fn change_root(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    let view = birth.view;
+    if view.has(flag::CHROOT) {
+        chdir(view.arena.cstr(view.plan.root.path)).at(Step::PivotChdir)?;
+        chroot(c".").at(Step::Chroot)?;
+        return Ok(());
+    }
+    if !view.has(flag::ROOTFS) || view.has(flag::TREE_NAMESPACE) {
+        return Ok(());
+    }
+    if view.has(flag::NO_PIVOT) {
+        fchdir(birth.root).at(Step::PivotChdir)?;
+        mount(c".", c"/", c"", libc::MS_MOVE, c"").at(Step::PivotMove)?;
+        chroot(c".").at(Step::Chroot)?;
+        return chdir(c"/").at(Step::PivotChdir);
+    }
+    let old = view.has(flag::SHARED_ROOT).then(|| open_directory(c"/")).transpose()?;
+    fchdir(birth.root).at(Step::PivotChdir)?;
+    // The old root ends up on top of the new one (pivot_root(2), NOTES).
+    pivot_root(c".", c".").at(Step::PivotRoot)?;
+    if let Some(old) = old {
+        // Detaching must not propagate to the host.
+        fchdir(old).at(Step::PivotChdir)?;
+        mount(c"", c".", c"", libc::MS_SLAVE | libc::MS_REC, c"").at(Step::PivotUmount)?;
+    }
+    umount2(c".", libc::MNT_DETACH).at(Step::PivotUmount)?;
+    chdir(c"/").at(Step::PivotChdir)
+}
+
+/// Propagation and read-only root, when all else is in place.
+pub fn finish(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    let propagation = birth.view.plan.root.final_propagation;
+    if propagation != 0 {
+        mount(c"", c"/", c"", propagation, c"").at(Step::RootFinalPropagation)?;
+    }
+    if birth.view.has(flag::READONLY_ROOT) {
+        let readonly = MountAttr { attr_set: libc::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+        mount_setattr(Fd::CWD, c"/", 0, &readonly).at(Step::RootReadonly)?;
+    }
+    Ok(())
+}

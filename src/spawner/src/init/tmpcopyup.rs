@@ -1,0 +1,101 @@
+//! `tmpcopyup`: a new tmpfs starts with what the directory below it holds.
+//!
+//! Allocation-free: one level of the tree is one stack frame with a fixed
+//! buffer, so the depth is bounded.
+
+use core::ffi::CStr;
+
+use krun_sys::fs::{
+    close, fchmod, fchownat, getdents64, mkdirat, mknodat, openat, read, readlinkat, statx, symlinkat, write,
+};
+use krun_sys::{Errno, Fd, Result, libc};
+
+use super::path::PATH_MAX;
+
+/// Deepest directory that is copied.
+const DEPTH_MAX: u32 = 64;
+const HERE: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+
+/// Copies the directory `from` (O_PATH) into the root of the detached mount `to`.
+pub fn copy(from: Fd, to: Fd) -> Result<()> {
+    let source = openat(from, c".", HERE, 0)?;
+    let target = openat(to, c".", HERE, 0)?;
+    let done = copy_directory(source, target, 0);
+    close(source);
+    close(target);
+    done
+}
+
+fn copy_directory(from: Fd, to: Fd, depth: u32) -> Result<()> {
+    if depth > DEPTH_MAX {
+        return Err(Errno::ELOOP);
+    }
+    let mut buf = [0u8; 4096];
+    loop {
+        let n = getdents64(from, &mut buf)?;
+        if n == 0 {
+            return Ok(());
+        }
+        let mut rest = buf.get(..n).unwrap_or(&[]);
+        // struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name.
+        while let Some(reclen) = rest.get(16..18).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes) {
+            let entry = rest.get(19..usize::from(reclen)).ok_or(Errno::EIO)?;
+            let name = CStr::from_bytes_until_nul(entry).map_err(|_| Errno::EIO)?;
+            if name != c"." && name != c".." {
+                copy_entry(from, to, name, depth)?;
+            }
+            rest = rest.get(usize::from(reclen)..).unwrap_or(&[]);
+        }
+    }
+}
+
+fn copy_entry(from: Fd, to: Fd, name: &CStr, depth: u32) -> Result<()> {
+    let st = statx(from, name, libc::AT_SYMLINK_NOFOLLOW)?;
+    match st.mode & libc::S_IFMT {
+        libc::S_IFDIR => {
+            mkdirat(to, name, 0o700)?;
+            let (source, target) = (openat(from, name, HERE, 0)?, openat(to, name, HERE, 0)?);
+            let done = copy_directory(source, target, depth.saturating_add(1))
+                .and_then(|()| fchmod(target, st.mode & 0o7777));
+            close(source);
+            close(target);
+            done?;
+        }
+        libc::S_IFREG => copy_file(from, to, name, st.mode & 0o7777)?,
+        libc::S_IFLNK => copy_link(from, to, name)?,
+        _ => mknodat(to, name, st.mode, libc::makedev(st.rdev.0, st.rdev.1))?,
+    }
+    match fchownat(to, name, st.uid, st.gid, libc::AT_SYMLINK_NOFOLLOW) {
+        // An owner that has no id in this user namespace.
+        Ok(()) | Err(Errno::EINVAL) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn copy_file(from: Fd, to: Fd, name: &CStr, mode: u32) -> Result<()> {
+    let source = openat(from, name, libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0)?;
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let target = openat(to, name, flags, mode)?;
+    let mut buf = [0u8; 16384];
+    loop {
+        let n = read(source, &mut buf)?;
+        if n == 0 {
+            break;
+        }
+        let mut rest = buf.get(..n).unwrap_or(&[]);
+        while !rest.is_empty() {
+            let written = write(target, rest)?;
+            rest = rest.get(written..).unwrap_or(&[]);
+        }
+    }
+    close(source);
+    close(target);
+    Ok(())
+}
+
+fn copy_link(from: Fd, to: Fd, name: &CStr) -> Result<()> {
+    let mut text = [0u8; PATH_MAX];
+    let n = readlinkat(from, name, &mut text)?;
+    *text.get_mut(n).ok_or(Errno::ENAMETOOLONG)? = 0;
+    symlinkat(CStr::from_bytes_until_nul(&text).map_err(|_| Errno::EIO)?, to, name)
+}

@@ -1,0 +1,265 @@
+//! The parent's half: clone3 and the conversation with the child.
+//!
+//! Nothing here allocates; what the host has to do while the child waits is
+//! behind the [`Host`] trait, whose methods say when allocation is allowed.
+
+use krun_sys::plain::bytes_of_mut;
+use krun_sys::process::{self, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CloneArgs, Exit, Side};
+use krun_sys::{Errno, Fd, fs, libc, socket};
+
+use crate::init::failure;
+use crate::plan::{View, flag};
+use crate::report::{self, Reply, Report, kind};
+use crate::step::Step;
+
+/// What the spawner is given besides the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Spawn<'a> {
+    /// The plan.
+    pub view: View<'a>,
+    /// krun-init, a sealed memfd.
+    pub program: Fd,
+    /// The plan's sealed memfd.
+    pub plan: Fd,
+    /// The parent's end of the socket.
+    pub socket: Fd,
+    /// The child's end of it, which the plan names.
+    pub child_socket: Fd,
+    /// The cgroup to be born in, or none.
+    pub cgroup: Fd,
+}
+
+/// What the host does while the child waits for it.
+pub trait Host {
+    /// Why the host gave up.
+    type Error;
+
+    /// The container's process exists; its pid on the host. Allocates nothing.
+    fn born(&mut self, pid: i32, pidfd: Fd);
+    /// Put process `pid` into its cgroup (systemd driver). May allocate.
+    fn join_cgroup(&mut self, pid: i32) -> Result<(), Self::Error>;
+    /// Write the id maps of `pid`. May allocate when helper programs do it.
+    fn write_maps(&mut self, pid: i32) -> Result<(), Self::Error>;
+    /// Run prestart and createRuntime hooks. May allocate.
+    fn run_hooks(&mut self, pid: i32) -> Result<(), Self::Error>;
+    /// Set limits and write the state. Allocates nothing.
+    fn ready(&mut self, pid: i32) -> Result<(), Self::Error>;
+    /// Take the terminal's master and its number. Allocates nothing.
+    fn console(&mut self, master: Fd, number: u32) -> Result<(), Self::Error>;
+    /// Pass descriptor `fd` of the process on to the seccomp agent. May allocate.
+    fn listener(&mut self, pidfd: Fd, fd: i32) -> Result<(), Self::Error>;
+}
+
+/// A process that stands at the gate or runs its program.
+#[derive(Clone, Copy, Debug)]
+pub struct Spawned {
+    /// Its pid on the host.
+    pub pid: i32,
+    /// Its pidfd, close-on-exec.
+    pub pidfd: Fd,
+}
+
+/// Why there is no process. Whatever was cloned is dead and reaped.
+#[derive(Clone, Copy, Debug)]
+pub enum Failure<E> {
+    /// A system call of the parent.
+    Parent(&'static str, Errno),
+    /// A step of the child.
+    Child(Report),
+    /// The child died without a word.
+    Died(Option<Exit>),
+    /// The host gave up.
+    Host(E),
+}
+
+/// Clones the child and talks with it until it stands at the gate or has
+/// become its program.
+pub fn spawn<H: Host>(spawn: &Spawn<'_>, host: &mut H) -> Result<Spawned, Failure<H::Error>> {
+    let first = clone_first(spawn).map_err(|errno| Failure::Parent("clone3", errno))?;
+    fs::close(spawn.child_socket);
+    let mut talk = Talk { spawn, host, helper: None, current: first, ready: false };
+    if spawn.view.has(flag::HELPER) {
+        talk.helper = Some(first);
+    } else {
+        talk.host.born(first.pid, first.pidfd);
+    }
+    let done = talk.converse();
+    let (helper, current) = (talk.helper, talk.current);
+    if let Some(helper) = helper {
+        if done.is_err() {
+            let _ = process::pidfd_send_signal(helper.pidfd, libc::SIGKILL);
+        }
+        let _ = process::waitid_pidfd(helper.pidfd, 0);
+        fs::close(helper.pidfd);
+    }
+    match done {
+        Ok(()) => Ok(current),
+        Err(failure) if helper.is_some_and(|helper| helper.pid == current.pid) => Err(failure),
+        Err(failure) => Err(end(current, failure)),
+    }
+}
+
+/// Kills and reaps; the exit of one that died by itself is kept.
+fn end<E>(child: Spawned, failure: Failure<E>) -> Failure<E> {
+    if !matches!(failure, Failure::Died(_)) {
+        let _ = process::pidfd_send_signal(child.pidfd, libc::SIGKILL);
+    }
+    let exit = process::waitid_pidfd(child.pidfd, 0).ok().flatten();
+    fs::close(child.pidfd);
+    match failure {
+        Failure::Died(_) => Failure::Died(exit),
+        other => other,
+    }
+}
+
+fn clone_first(spawn: &Spawn<'_>) -> krun_sys::Result<Spawned> {
+    #[allow(clippy::cast_sign_loss)] // flag bits and a signal number
+    let (pidfd_flag, sigchld) = (libc::CLONE_PIDFD as u64, libc::SIGCHLD as u64);
+    let mut flags = pidfd_flag | CLONE_CLEAR_SIGHAND;
+    if !spawn.view.has(flag::HELPER) {
+        flags |= spawn.view.plan.clone_flags;
+    }
+    let mut args = CloneArgs { flags, exit_signal: sigchld, ..CloneArgs::default() };
+    if spawn.cgroup.is_some() {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = u64::from(spawn.cgroup.0.unsigned_abs());
+    }
+    let mut number = [0u8; 12];
+    let argument = decimal(spawn.plan, &mut number);
+    let argv = [c"krun-init".as_ptr().cast(), argument.as_ptr().cast(), core::ptr::null()];
+    let envp = [core::ptr::null()];
+    match process::clone3(args)? {
+        Side::Parent { pid, pidfd } => Ok(Spawned { pid, pidfd }),
+        Side::Child => become_init(spawn, &argv, &envp),
+    }
+}
+
+/// In the child: close-on-exec for everything but the plan's descriptors, then
+/// krun-init. From the clone to here it has a copy of the parent's memory and
+/// makes nothing but system calls.
+fn become_init(spawn: &Spawn<'_>, argv: &[*const u8], envp: &[*const u8]) -> ! {
+    let plan = spawn.view.plan;
+    let first = plan.fds.preserve.saturating_add(3);
+    let mut failed = fs::close_range(first, u32::MAX, fs::CLOSE_RANGE_CLOEXEC)
+        .map_err(|errno| failure(Step::CloseOnExec, errno));
+    for fd in spawn.view.arena.slice(plan.inherit).iter().chain(&[spawn.plan.0, spawn.child_socket.0]) {
+        if failed.is_ok() {
+            failed = fs::fcntl(Fd(*fd), libc::F_SETFD, 0).map(drop).map_err(|e| failure(Step::Inherit, e));
+        }
+    }
+    let report = match failed {
+        Ok(()) => failure(Step::InitExec, process::execveat(spawn.program, argv, envp)),
+        Err(report) => report,
+    };
+    let _ = fs::write(spawn.child_socket, krun_sys::plain::bytes_of(&report));
+    process::exit(1)
+}
+
+/// A descriptor's number as a C string.
+fn decimal(fd: Fd, buf: &mut [u8; 12]) -> &core::ffi::CStr {
+    let mut rest = fd.0.unsigned_abs();
+    let mut start = buf.len().saturating_sub(1);
+    for (at, digit) in buf.iter_mut().enumerate().rev().skip(1) {
+        *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
+        start = at;
+        if rest == 0 {
+            break;
+        }
+    }
+    core::ffi::CStr::from_bytes_until_nul(buf.get(start..).unwrap_or(&[])).unwrap_or(c"")
+}
+
+/// A report and the descriptor that came with it.
+type Message = (Report, Option<Fd>);
+
+struct Talk<'a, 'b, H> {
+    spawn: &'a Spawn<'b>,
+    host: &'a mut H,
+    helper: Option<Spawned>,
+    current: Spawned,
+    /// Whether all that `run` must see done before the program runs is done.
+    ready: bool,
+}
+
+impl<H: Host> Talk<'_, '_, H> {
+    fn converse(&mut self) -> Result<(), Failure<H::Error>> {
+        loop {
+            let (report, fd) = match self.next()? {
+                Some(message) => message,
+                None => return self.closed(),
+            };
+            match report.kind {
+                kind::FAILED => return Err(Failure::Child(report)),
+                kind::GATE => return Ok(()),
+                kind::CLONED => self.cloned(report)?,
+                _ => self.serve(report, fd)?,
+            }
+        }
+    }
+
+    /// Serves a request and answers it.
+    fn serve(&mut self, report: Report, fd: Option<Fd>) -> Result<(), Failure<H::Error>> {
+        let pid = self.current.pid;
+        match report.kind {
+            kind::CGROUP => self.host.join_cgroup(pid),
+            kind::MAPS => self.host.write_maps(pid),
+            kind::HOOKS => self.host.run_hooks(pid),
+            kind::READY => self.host.ready(pid),
+            kind::LISTENER => {
+                self.host.listener(self.current.pidfd, i32::try_from(report.detail).unwrap_or(-1))
+            }
+            kind::CONSOLE => {
+                let master = fd.ok_or(Failure::Parent("recvmsg", Errno::EPROTO))?;
+                let number = u32::try_from(report.detail).unwrap_or(u32::MAX);
+                return self.host.console(master, number).map_err(Failure::Host);
+            }
+            _ => return Err(Failure::Parent("recvmsg", Errno::EPROTO)),
+        }
+        .map_err(Failure::Host)?;
+        self.ready |= report.kind == kind::READY;
+        let reply = Reply { kind: u64::from(report.kind) };
+        match socket::send(self.spawn.socket, krun_sys::plain::bytes_of(&reply)) {
+            // The child is gone; what it said last is still in the socket.
+            Ok(_) | Err(Errno::EPIPE) => Ok(()),
+            Err(errno) => Err(Failure::Parent("sendto", errno)),
+        }
+    }
+
+    /// The helper made the container's process, a child of ours by CLONE_PARENT.
+    fn cloned(&mut self, report: Report) -> Result<(), Failure<H::Error>> {
+        let pid = i32::try_from(report.detail).unwrap_or(-1);
+        // The pid cannot be reused before we reap it.
+        let pidfd = process::pidfd_open(pid).map_err(|errno| Failure::Parent("pidfd_open", errno))?;
+        self.current = Spawned { pid, pidfd };
+        self.host.born(pid, pidfd);
+        Ok(())
+    }
+
+    /// The next word of the child; `None` when it has closed the socket.
+    fn next(&mut self) -> Result<Option<Message>, Failure<H::Error>> {
+        let mut report = Report::default();
+        loop {
+            match socket::recv_fd(self.spawn.socket, bytes_of_mut(&mut report)) {
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Failure::Parent("recvmsg", errno)),
+                Ok((0, _)) => return Ok(None),
+                Ok((n, fd)) if n == size_of::<Report>() && report.magic == report::MAGIC => {
+                    return Ok(Some((report, fd)));
+                }
+                Ok(_) => return Err(Failure::Parent("recvmsg", Errno::EPROTO)),
+            }
+        }
+    }
+
+    /// The socket is closed: by execve, or because the child died. From READY on
+    /// a program that ended at once cannot be told from a child that was killed;
+    /// a child that fails by itself always says so first.
+    fn closed(&mut self) -> Result<(), Failure<H::Error>> {
+        if self.helper.is_some_and(|helper| helper.pid == self.current.pid) || self.spawn.view.has(flag::GATE)
+        {
+            return Err(Failure::Died(None));
+        }
+        Ok(())
+    }
+}
