@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
+pub mod clock;
 pub mod launch;
+pub mod log;
 pub mod plan;
 pub mod state;

@@ -50,6 +50,8 @@ pub struct CreateOptions {
     pub id: ContainerId,
     /// Absolute path of the bundle directory.
     pub bundle: PathBuf,
+    /// Read this file in place of the bundle's config.json.
+    pub config: Option<PathBuf>,
     /// AF_UNIX stream socket that receives the pty master.
     pub console_socket: Option<PathBuf>,
     /// AF_UNIX stream socket that receives the pidfd of init.

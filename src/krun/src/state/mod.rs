@@ -5,6 +5,7 @@ mod dir;
 mod error;
 mod id;
 pub mod process;
+mod root;
 mod template;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use dir::{GATE, Lock, STATE, StateDir};
 pub use error::StateError;
 pub use id::{ContainerId, IdError};
+pub use root::default_root;
 pub use template::Template;
 
 /// Where the cgroup of a container is.
