@@ -15,14 +15,13 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Hooks, LinuxNamespaceType, Process};
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Location;
+
 pub use dir::{GATE, Lock, STATE, StateDir};
 pub use error::StateError;
 pub use id::{ContainerId, IdError};
 pub use root::default_root;
 pub use template::Template;
-
-/// Where the cgroup of a container is.
-pub type CgroupLocation = serde_json::Value;
 
 /// `state.json`. The two numbers that are only known after clone come first: [`Template`] relies on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,8 +49,8 @@ pub struct State {
     /// Created without privileges over the host.
     #[serde(default)]
     pub rootless: bool,
-    /// Its cgroup.
-    pub cgroup: CgroupLocation,
+    /// Its cgroup; the driver is `Disabled` where it has none of its own.
+    pub cgroup: Location,
     /// Whether it has a pid namespace of its own, so that its init's death is everyone's.
     #[serde(default)]
     pub private_pid_namespace: bool,
@@ -121,7 +120,7 @@ pub struct Head {
     /// See [`State::owner_uid`].
     pub owner_uid: u32,
     /// See [`State::cgroup`].
-    pub cgroup: CgroupLocation,
+    pub cgroup: Location,
     /// See [`State::private_pid_namespace`].
     #[serde(default)]
     pub private_pid_namespace: bool,
