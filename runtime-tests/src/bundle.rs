@@ -6,24 +6,10 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-const DIRS: [&str; 12] = [
-    "proc",
-    "sys",
-    "dev",
-    "tmp",
-    "etc",
-    "bin",
-    "usr/bin",
-    "sbin",
-    "root",
-    "home/user",
-    "var",
-    "mnt",
-];
-const APPLETS: [&str; 14] = [
-    "sh", "true", "false", "cat", "ls", "echo", "sleep", "id", "mount", "ps", "kill", "stat",
-    "env", "test",
-];
+const DIRS: [&str; 12] =
+    ["proc", "sys", "dev", "tmp", "etc", "bin", "usr/bin", "sbin", "root", "home/user", "var", "mnt"];
+const APPLETS: [&str; 14] =
+    ["sh", "true", "false", "cat", "ls", "echo", "sleep", "id", "mount", "ps", "kill", "stat", "env", "test"];
 
 /// Where a bundle lies.
 #[derive(Debug, Clone)]
@@ -35,9 +21,7 @@ pub struct Bundle {
 impl Bundle {
     /// Makes a bundle in a new directory.
     pub fn make(dir: &Path, config: &Config) -> io::Result<Bundle> {
-        let bundle = Bundle {
-            dir: dir.to_owned(),
-        };
+        let bundle = Bundle { dir: dir.to_owned() };
         let root = bundle.rootfs();
         for d in DIRS {
             fs::create_dir_all(root.join(d))?;
@@ -55,10 +39,7 @@ impl Bundle {
             root.join("etc/passwd"),
             "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
         )?;
-        fs::write(
-            root.join("etc/group"),
-            "root:x:0:\nuser:x:1000:\nextra:x:2000:user\n",
-        )?;
+        fs::write(root.join("etc/group"), "root:x:0:\nuser:x:1000:\nextra:x:2000:user\n")?;
         raw::chown(&root.join("home/user"), 1000, 1000)?;
         bundle.write(config)?;
         Ok(bundle)

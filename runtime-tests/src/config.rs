@@ -50,13 +50,7 @@ pub const MASKED: [&str; 9] = [
     "/sys/firmware",
 ];
 /// The read-only paths of the default configuration.
-pub const READONLY: [&str; 5] = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
+pub const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 fn mounts() -> Value {
     let m = |to: &str, fs: &str, source: &str, options: &str| {
@@ -68,41 +62,19 @@ fn mounts() -> Value {
     };
     json!([
         m("/proc", "proc", "proc", ""),
-        m(
-            "/dev",
-            "tmpfs",
-            "tmpfs",
-            "nosuid,strictatime,mode=755,size=65536k"
-        ),
-        m(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"
-        ),
-        m(
-            "/dev/shm",
-            "tmpfs",
-            "shm",
-            "nosuid,noexec,nodev,mode=1777,size=65536k"
-        ),
+        m("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"),
+        m("/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
+        m("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k"),
         m("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"),
         m("/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"),
-        m(
-            "/sys/fs/cgroup",
-            "cgroup",
-            "cgroup",
-            "nosuid,noexec,nodev,relatime,ro"
-        ),
+        m("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro"),
     ])
 }
 
 impl Config {
     /// The default that runs the probe with these arguments.
     pub fn probe(actions: &[&str]) -> Config {
-        let args: Vec<&str> = std::iter::once("/probe")
-            .chain(actions.iter().copied())
-            .collect();
+        let args: Vec<&str> = std::iter::once("/probe").chain(actions.iter().copied()).collect();
         Config::default().args(&args)
     }
 
@@ -159,10 +131,7 @@ impl Config {
 
     /// The namespaces, by type.
     pub fn namespaces(self, types: &[&str]) -> Config {
-        self.set(
-            "/linux/namespaces",
-            types.iter().map(|t| json!({"type": t})).collect::<Value>(),
-        )
+        self.set("/linux/namespaces", types.iter().map(|t| json!({"type": t})).collect::<Value>())
     }
 
     /// One more namespace.
@@ -180,24 +149,18 @@ impl Config {
 
     /// A namespace joined by path instead of a new one.
     pub fn join_namespace(self, kind: &str, path: &str) -> Config {
-        self.without_namespace(kind)
-            .push("/linux/namespaces", json!({"type": kind, "path": path}))
+        self.without_namespace(kind).push("/linux/namespaces", json!({"type": kind, "path": path}))
     }
 
     /// A user namespace in which ids 0..65536 are the host's from 100000.
     pub fn user_namespace(self) -> Config {
         let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-        self.with_namespace("user")
-            .set("/linux/uidMappings", map.clone())
-            .set("/linux/gidMappings", map)
+        self.with_namespace("user").set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map)
     }
 
     /// The same capabilities in all sets that a process's may do things by.
     pub fn capabilities(self, caps: &[&str]) -> Config {
-        self.set(
-            "/process/capabilities",
-            json!({"bounding": caps, "effective": caps, "permitted": caps}),
-        )
+        self.set("/process/capabilities", json!({"bounding": caps, "effective": caps, "permitted": caps}))
     }
 
     /// One more hook.

@@ -24,15 +24,15 @@ pub struct Container<'s> {
 impl<'s> Container<'s> {
     /// A handle on a container that a call made; `out` takes its output.
     pub fn new(sandbox: &'s Sandbox, id: &str, bundle: Bundle, out: PathBuf) -> Container<'s> {
-        let c = Container {
-            sandbox,
-            id: id.to_owned(),
-            bundle,
-            out,
-            pid: Cell::new(0),
-        };
+        let c = Container::with_pid(sandbox, id, bundle, out, 0);
         c.pid.set(c.try_state().map_or(0, |s| pid_of(&s)));
         c
+    }
+
+    /// A handle on a container whose init has this pid.
+    pub fn with_pid(sandbox: &'s Sandbox, id: &str, bundle: Bundle, out: PathBuf, pid: i32) -> Container<'s> {
+        let (id, pid) = (id.to_owned(), Cell::new(pid));
+        Container { sandbox, id, bundle, out, pid }
     }
 
     /// A call `runtime VERB ARGS ID`.
@@ -56,11 +56,7 @@ impl<'s> Container<'s> {
     /// `delete`, with more flags.
     #[track_caller]
     pub fn delete(&self, flags: &[&str]) -> Output {
-        self.sandbox
-            .call(["delete"])
-            .args(flags)
-            .arg(&self.id)
-            .run()
+        self.sandbox.call(["delete"]).args(flags).arg(&self.id).run()
     }
 
     /// `state`, which must work.
@@ -72,18 +68,13 @@ impl<'s> Container<'s> {
     /// `state`, None when the container doesn't exist.
     pub fn try_state(&self) -> Option<Value> {
         let out = self.call(["state"]).run();
-        (out.code == 0)
-            .then(|| serde_json::from_str(&out.stdout).ok())
-            .flatten()
+        (out.code == 0).then(|| serde_json::from_str(&out.stdout).ok()).flatten()
     }
 
     /// The status that `state` tells.
     #[track_caller]
     pub fn status(&self) -> String {
-        self.state()["status"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        self.state()["status"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The process id of init on the host, as it was at creation.
@@ -105,39 +96,26 @@ impl<'s> Container<'s> {
 
     /// `exec` that isn't started yet.
     pub fn exec_call(&self, flags: &[&str], args: &[&str]) -> Invocation {
-        self.sandbox
-            .call(["exec"])
-            .args(flags)
-            .arg(&self.id)
-            .args(args)
+        self.sandbox.call(["exec"]).args(flags).arg(&self.id).args(args)
     }
 
     /// `exec -p` with this process; it gets the rest from defaults as engines fill it.
     #[track_caller]
     pub fn exec_process(&self, flags: &[&str], process: &Value) -> Output {
         let path = self.sandbox.dir().join(format!("process-{}.json", self.id));
-        let mut full =
-            json!({"cwd": "/", "user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin:/usr/bin"]});
+        let mut full = json!({"cwd": "/", "user": {"uid": 0, "gid": 0}, "env": ["PATH=/bin:/usr/bin"]});
         if let (Some(f), Some(p)) = (full.as_object_mut(), process.as_object()) {
             f.extend(p.clone());
         }
         let written = fs::write(&path, full.to_string());
         assert!(written.is_ok(), "{written:?}");
-        self.sandbox
-            .call(["exec"])
-            .args(flags)
-            .arg("--process")
-            .arg(&path)
-            .arg(&self.id)
-            .run()
+        self.sandbox.call(["exec"]).args(flags).arg("--process").arg(&path).arg(&self.id).run()
     }
 
     /// `exec` of the probe: its JSON lines.
     #[track_caller]
     pub fn exec_probe(&self, actions: &[&str]) -> Vec<Value> {
-        let args: Vec<&str> = std::iter::once("/probe")
-            .chain(actions.iter().copied())
-            .collect();
+        let args: Vec<&str> = std::iter::once("/probe").chain(actions.iter().copied()).collect();
         self.exec(&args).expect_ok().lines()
     }
 
@@ -156,11 +134,7 @@ impl<'s> Container<'s> {
     pub fn wait_line(&self, key: &str) -> Value {
         let mut found = Value::Null;
         self.wait_until(&format!("a line with {key}"), || {
-            found = self
-                .lines()
-                .into_iter()
-                .find(|l| l.get(key).is_some())
-                .unwrap_or_default();
+            found = self.lines().into_iter().find(|l| l.get(key).is_some()).unwrap_or_default();
             !found.is_null()
         });
         found
@@ -196,10 +170,7 @@ impl<'s> Container<'s> {
     pub fn wait_exit(&self) -> i32 {
         let mut code = None;
         self.wait_until("exit", || {
-            code = raw::waitpid(self.pid(), true)
-                .ok()
-                .flatten()
-                .map(|(_, s)| exit_code(s));
+            code = raw::waitpid(self.pid(), true).ok().flatten().map(|(_, s)| exit_code(s));
             code.is_some()
         });
         self.pid.set(0);
@@ -222,19 +193,12 @@ impl<'s> Container<'s> {
 }
 
 fn pid_of(state: &Value) -> i32 {
-    state["pid"]
-        .as_i64()
-        .and_then(|p| p.try_into().ok())
-        .unwrap_or(0)
+    state["pid"].as_i64().and_then(|p| p.try_into().ok()).unwrap_or(0)
 }
 
 /// Code of a raw wait status, 128+signal when killed.
 pub fn exit_code(status: i32) -> i32 {
-    if libc::WIFSIGNALED(status) {
-        128 + libc::WTERMSIG(status)
-    } else {
-        libc::WEXITSTATUS(status)
-    }
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
 }
 
 /// Tries until it holds; false after ten seconds (more when emulated).
@@ -252,17 +216,12 @@ pub fn eventually(mut done: impl FnMut() -> bool) -> bool {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        self.sandbox
-            .call(["delete", "--force"])
-            .arg(&self.id)
-            .start()
-            .end();
+        self.sandbox.call(["delete", "--force"]).arg(&self.id).start().end();
         let pid = self.pid.get();
         if pid > 0 {
             // Ours by adoption: gone now, or the runtime failed to kill it.
-            let _ = eventually(|| {
-                raw::waitpid(pid, true) != Ok(None) || raw::kill(pid, libc::SIGKILL).is_err()
-            });
+            let _ =
+                eventually(|| raw::waitpid(pid, true) != Ok(None) || raw::kill(pid, libc::SIGKILL).is_err());
         }
     }
 }

@@ -24,10 +24,7 @@ pub fn enter_private_mounts() {
     }
     let entered = raw::unshare(libc::CLONE_NEWNS | libc::CLONE_FS)
         .and_then(|()| raw::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, ""));
-    assert!(
-        entered.is_ok(),
-        "a private mount namespace needs root: {entered:?}"
-    );
+    assert!(entered.is_ok(), "a private mount namespace needs root: {entered:?}");
     if raw::fs_magic(CGROUPS).ok() != Some(CGROUP2_MAGIC) {
         let mounted = raw::mount("none", CGROUPS, "cgroup2", 0, "");
         assert!(mounted.is_ok(), "mount cgroup2 on {CGROUPS}: {mounted:?}");
@@ -38,8 +35,7 @@ pub fn enter_private_mounts() {
 /// The cgroup v2 controllers that a container may get here.
 pub fn controllers() -> Vec<String> {
     enter_private_mounts();
-    let text =
-        fs::read_to_string(Path::new(CGROUPS).join("cgroup.controllers")).unwrap_or_default();
+    let text = fs::read_to_string(Path::new(CGROUPS).join("cgroup.controllers")).unwrap_or_default();
     text.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -58,18 +54,13 @@ pub fn has_capability(number: u32) -> bool {
 /// Whether a program is on PATH.
 pub fn has_program(name: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
-    path.split(':')
-        .chain(["/usr/sbin", "/sbin"])
-        .any(|d| Path::new(d).join(name).exists())
+    path.split(':').chain(["/usr/sbin", "/sbin"]).any(|d| Path::new(d).join(name).exists())
 }
 
 /// Whether the process is gone or only waits to be reaped.
 pub fn is_dead(pid: i32) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat
-            .rsplit(") ")
-            .next()
-            .is_some_and(|s| s.starts_with(['Z', 'X'])),
+        Ok(stat) => stat.rsplit(") ").next().is_some_and(|s| s.starts_with(['Z', 'X'])),
         Err(_) => true,
     }
 }
@@ -84,13 +75,7 @@ pub fn mount_table() -> Vec<String> {
 pub fn describe_process(pid: i32) -> String {
     let read = |f: &str| fs::read_to_string(format!("/proc/{pid}/{f}")).unwrap_or_default();
     let cmd = read("cmdline").replace('\0', " ");
-    let state = read("stat")
-        .rsplit(") ")
-        .next()
-        .unwrap_or("")
-        .chars()
-        .take(1)
-        .collect::<String>();
+    let state = read("stat").rsplit(") ").next().unwrap_or("").chars().take(1).collect::<String>();
     let mut text = format!(
         "pid {pid} [{cmd}] state {state} wchan {} syscall {}stack:\n{}",
         read("wchan"),

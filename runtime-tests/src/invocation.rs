@@ -45,10 +45,15 @@ impl Output {
     pub fn expect_error(self, text: &str) -> Output {
         assert_ne!(self.code, 0, "should have failed with {text:?}: {self:#?}");
         let all = format!("{}{}", self.stderr, self.stdout).to_lowercase();
-        assert!(
-            all.contains(&text.to_lowercase()),
-            "no {text:?} in {self:#?}"
-        );
+        assert!(all.contains(&text.to_lowercase()), "no {text:?} in {self:#?}");
+        self
+    }
+
+    /// Panics unless the message has one of these texts in it.
+    #[track_caller]
+    pub fn expect_error_of(self, texts: &[&str]) -> Output {
+        let all = format!("{}{}", self.stderr, self.stdout).to_lowercase();
+        assert!(texts.iter().any(|t| all.contains(&t.to_lowercase())), "none of {texts:?} in {self:#?}");
         self
     }
 
@@ -176,10 +181,7 @@ impl Invocation {
     }
 
     /// Something to do in the child before its exec: system calls only.
-    pub fn before_exec(
-        mut self,
-        f: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn before_exec(mut self, f: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> Self {
         raw::before_exec(&mut self.command, f);
         self
     }
@@ -189,37 +191,19 @@ impl Invocation {
     pub fn start(mut self) -> Running {
         // Files take the output: a container that keeps them open holds up nobody.
         let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let (out, err) = (
-            self.dir.join(format!("out-{n}")),
-            self.dir.join(format!("err-{n}")),
-        );
+        let (out, err) = (self.dir.join(format!("out-{n}")), self.dir.join(format!("err-{n}")));
         let file = |p: &Path| {
-            File::options()
-                .append(true)
-                .create(true)
-                .open(p)
-                .map_or_else(|_| Stdio::null(), Stdio::from)
+            File::options().append(true).create(true).open(p).map_or_else(|_| Stdio::null(), Stdio::from)
         };
         self.command.stdin(self.stdin.unwrap_or_else(Stdio::null));
-        self.command
-            .stdout(self.stdout.unwrap_or_else(|| file(&out)));
-        self.command
-            .stderr(self.stderr.unwrap_or_else(|| file(&err)));
+        self.command.stdout(self.stdout.unwrap_or_else(|| file(&out)));
+        self.command.stderr(self.stderr.unwrap_or_else(|| file(&err)));
         hand_down(&mut self.command, self.fds);
         let text = format!("{:?}", self.command);
         let spawned = self.command.spawn();
         assert!(spawned.is_ok(), "{text}: {spawned:?}");
-        let Ok(child) = spawned else {
-            std::process::abort()
-        };
-        Running {
-            child,
-            out,
-            err,
-            text,
-            begun: Instant::now(),
-            timeout: self.timeout,
-        }
+        let Ok(child) = spawned else { std::process::abort() };
+        Running { child, out, err, text, begun: Instant::now(), timeout: self.timeout }
     }
 
     /// Runs it to its end.
@@ -242,14 +226,9 @@ fn hand_down(command: &mut Command, fds: Vec<(OwnedFd, RawFd)>) {
     if fds.is_empty() {
         return;
     }
-    let high: Vec<(OwnedFd, RawFd)> = fds
-        .into_iter()
-        .filter_map(|(fd, n)| fcntl_high(&fd).ok().map(|h| (h, n)))
-        .collect();
-    raw::before_exec(command, move || {
-        high.iter()
-            .try_for_each(|(fd, n)| raw::dup2(fd.as_raw_fd(), *n))
-    });
+    let high: Vec<(OwnedFd, RawFd)> =
+        fds.into_iter().filter_map(|(fd, n)| fcntl_high(&fd).ok().map(|h| (h, n))).collect();
+    raw::before_exec(command, move || high.iter().try_for_each(|(fd, n)| raw::dup2(fd.as_raw_fd(), *n)));
 }
 
 fn fcntl_high(fd: &OwnedFd) -> io::Result<OwnedFd> {
@@ -292,17 +271,9 @@ impl Running {
     #[track_caller]
     pub fn wait(mut self) -> Output {
         let status = self.wait_status();
-        let code = status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         let took = self.begun.elapsed();
-        Output {
-            code,
-            stdout: self.stdout(),
-            stderr: self.stderr(),
-            took,
-            command: self.text.clone(),
-        }
+        Output { code, stdout: self.stdout(), stderr: self.stderr(), took, command: self.text.clone() }
     }
 
     #[track_caller]

@@ -10,11 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub type Errno = i32;
 
 fn check(ret: libc::c_long) -> Result<i64, Errno> {
-    if ret == -1 {
-        Err(io::Error::last_os_error().raw_os_error().unwrap_or(0))
-    } else {
-        Ok(ret)
-    }
+    if ret == -1 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(ret) }
 }
 
 /// Makes system call `nr` with six arguments, as a test asked for it.
@@ -92,17 +88,7 @@ pub fn capget() -> Result<[u64; 3], Errno> {
     let mut data = [0u32; 6];
     // SAFETY: a version 3 header and room for its two data records.
     unsafe {
-        syscall(
-            libc::SYS_capget,
-            [
-                header.as_mut_ptr() as usize,
-                data.as_mut_ptr() as usize,
-                0,
-                0,
-                0,
-                0,
-            ],
-        )
+        syscall(libc::SYS_capget, [header.as_mut_ptr() as usize, data.as_mut_ptr() as usize, 0, 0, 0, 0])
     }?;
     let mask = |i: usize| u64::from(data[i]) | u64::from(data[i + 3]) << 32;
     Ok([mask(0), mask(1), mask(2)])
@@ -111,9 +97,7 @@ pub fn capget() -> Result<[u64; 3], Errno> {
 /// prctl(2) with number arguments.
 pub fn prctl(option: i32, a: usize, b: usize) -> Result<i64, Errno> {
     // SAFETY: only options that take numbers are used here.
-    check(libc::c_long::from(unsafe {
-        libc::prctl(option, a, b, 0, 0)
-    }))
+    check(libc::c_long::from(unsafe { libc::prctl(option, a, b, 0, 0) }))
 }
 
 /// The parent death signal.
@@ -173,11 +157,7 @@ pub fn next_signal(fd: BorrowedFd<'_>) -> io::Result<u32> {
     let mut info = [0u32; 32];
     // SAFETY: 128 bytes, the size of a signalfd_siginfo.
     let n = unsafe { libc::read(fd.as_raw_fd(), info.as_mut_ptr().cast(), 128) };
-    if n == 128 {
-        Ok(info[0])
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if n == 128 { Ok(info[0]) } else { Err(io::Error::last_os_error()) }
 }
 
 fn owned(fd: RawFd) -> io::Result<OwnedFd> {
@@ -214,19 +194,10 @@ pub fn winsize(fd: RawFd) -> Option<[u16; 2]> {
 
 /// Sets the window size of a terminal.
 pub fn set_winsize(fd: RawFd, rows: u16, cols: u16) -> io::Result<()> {
-    let ws = libc::winsize {
-        ws_row: rows,
-        ws_col: cols,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let ws = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCSWINSZ reads one winsize.
     let ret = unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &ws) };
-    if ret == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if ret == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// isatty(3).
@@ -260,23 +231,14 @@ pub fn affinity() -> Vec<usize> {
     if ret.is_err() {
         return Vec::new();
     }
-    (0..8192)
-        .filter(|c| mask[c / 64] >> (c % 64) & 1 == 1)
-        .collect()
+    (0..8192).filter(|c| mask[c / 64] >> (c % 64) & 1 == 1).collect()
 }
 
 /// get_mempolicy(2): the mode and the first 64 nodes.
 pub fn mempolicy() -> Result<(i32, u64), Errno> {
     let mut mode = 0i32;
     let mut nodes = [0u64; 16];
-    let args = [
-        (&raw mut mode) as usize,
-        nodes.as_mut_ptr() as usize,
-        1024,
-        0,
-        0,
-        0,
-    ];
+    let args = [(&raw mut mode) as usize, nodes.as_mut_ptr() as usize, 1024, 0, 0, 0];
     // SAFETY: an int and 1024 bits of room.
     unsafe { syscall(libc::SYS_get_mempolicy, args) }?;
     Ok((mode, nodes[0]))
@@ -302,19 +264,8 @@ pub fn uname() -> [String; 5] {
     let mut u: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: a valid out pointer.
     unsafe { libc::uname(&mut u) };
-    [
-        &u.sysname,
-        &u.nodename,
-        &u.release,
-        &u.machine,
-        &u.domainname,
-    ]
-    .map(|f| {
-        let bytes: Vec<u8> = f
-            .iter()
-            .map(|c| c.to_ne_bytes()[0])
-            .take_while(|c| *c != 0)
-            .collect();
+    [&u.sysname, &u.nodename, &u.release, &u.machine, &u.domainname].map(|f| {
+        let bytes: Vec<u8> = f.iter().map(|c| c.to_ne_bytes()[0]).take_while(|c| *c != 0).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
@@ -362,11 +313,7 @@ pub fn become_subreaper() {
 /// unshare(2).
 pub fn unshare(flags: i32) -> io::Result<()> {
     // SAFETY: a number.
-    if unsafe { libc::unshare(flags) } == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if unsafe { libc::unshare(flags) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn c_string(s: &str) -> io::Result<CString> {
@@ -375,37 +322,20 @@ fn c_string(s: &str) -> io::Result<CString> {
 
 /// mount(2); empty strings stand for null.
 pub fn mount(source: &str, target: &str, fstype: &str, flags: u64, data: &str) -> io::Result<()> {
-    let (s, t, f, d) = (
-        c_string(source)?,
-        c_string(target)?,
-        c_string(fstype)?,
-        c_string(data)?,
-    );
+    let (s, t, f, d) = (c_string(source)?, c_string(target)?, c_string(fstype)?, c_string(data)?);
     let ptr = |c: &CString| {
-        if c.is_empty() {
-            std::ptr::null()
-        } else {
-            c.as_ptr()
-        }
+        if c.is_empty() { std::ptr::null() } else { c.as_ptr() }
     };
     // SAFETY: valid strings or null.
     let ret = unsafe { libc::mount(ptr(&s), ptr(&t), ptr(&f), flags, ptr(&d).cast()) };
-    if ret == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if ret == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// umount2(2).
 pub fn umount(target: &str, flags: i32) -> io::Result<()> {
     let t = c_string(target)?;
     // SAFETY: a valid string.
-    if unsafe { libc::umount2(t.as_ptr(), flags) } == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if unsafe { libc::umount2(t.as_ptr(), flags) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The f_type of statfs(2).
@@ -425,21 +355,14 @@ pub fn mknod(path: &str, mode: u32, major: u32, minor: u32) -> io::Result<()> {
     let p = c_string(path)?;
     // SAFETY: a valid string.
     let ret = unsafe { libc::mknod(p.as_ptr(), mode, libc::makedev(major, minor)) };
-    if ret == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if ret == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Receives one message with at most four descriptors from a unix socket.
 pub fn recv_fds(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut data = vec![0u8; 65536];
     let mut control = [0u64; 16];
-    let mut iov = libc::iovec {
-        iov_base: data.as_mut_ptr().cast(),
-        iov_len: data.len(),
-    };
+    let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
     // SAFETY: a zeroed msghdr is valid; the fields are set below.
     let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
     msg.msg_iov = &raw mut iov;
@@ -472,11 +395,7 @@ pub fn recv_fds(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
 
 /// Waits until the descriptor is readable; false on time-out.
 pub fn poll_in(fd: BorrowedFd<'_>, millis: i32) -> bool {
-    let mut p = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
+    let mut p = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one valid pollfd.
     unsafe { libc::poll(&mut p, 1, millis) > 0 }
 }
@@ -484,8 +403,8 @@ pub fn poll_in(fd: BorrowedFd<'_>, millis: i32) -> bool {
 /// pidfd_open(2).
 pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     let pid = usize::try_from(pid).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let fd = syscall_numbers(libc::SYS_pidfd_open, [pid, 0, 0, 0, 0, 0])
-        .map_err(io::Error::from_raw_os_error)?;
+    let fd =
+        syscall_numbers(libc::SYS_pidfd_open, [pid, 0, 0, 0, 0, 0]).map_err(io::Error::from_raw_os_error)?;
     owned(RawFd::try_from(fd).unwrap_or(-1))
 }
 
@@ -520,24 +439,14 @@ pub fn before_exec(
 /// dup2(2) for use in [`before_exec`].
 pub fn dup2(from: RawFd, to: RawFd) -> io::Result<()> {
     // SAFETY: numbers.
-    if unsafe { libc::dup2(from, to) } < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if unsafe { libc::dup2(from, to) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// setrlimit(2) by number, for use in [`before_exec`].
 pub fn setrlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let new = [soft, hard];
     // SAFETY: one rlimit64.
-    unsafe {
-        syscall(
-            libc::SYS_prlimit64,
-            [0, resource as usize, new.as_ptr() as usize, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { syscall(libc::SYS_prlimit64, [0, resource as usize, new.as_ptr() as usize, 0, 0, 0]) }.map(drop)
 }
 
 /// Makes the terminal on `fd` the controlling one of a new session.
@@ -552,10 +461,7 @@ pub fn take_terminal(fd: RawFd) -> io::Result<()> {
 /// clock_gettime(2).
 pub fn clock_gettime(clock: i32, ts: &mut libc::timespec) -> Result<(), Errno> {
     // SAFETY: a valid out pointer.
-    check(libc::c_long::from(unsafe {
-        libc::clock_gettime(clock, ts)
-    }))
-    .map(drop)
+    check(libc::c_long::from(unsafe { libc::clock_gettime(clock, ts) })).map(drop)
 }
 
 /// A close-on-exec copy of a descriptor at a number of at least `min`.
@@ -567,4 +473,11 @@ pub fn dup_cloexec(fd: BorrowedFd<'_>, min: RawFd) -> io::Result<OwnedFd> {
 /// lchown(2).
 pub fn chown(path: &std::path::Path, uid: u32, gid: u32) -> io::Result<()> {
     std::os::unix::fs::lchown(path, Some(uid), Some(gid))
+}
+
+/// sched_setaffinity(2) of this thread.
+pub fn set_affinity(mask: &[u64]) -> Result<(), Errno> {
+    // SAFETY: a mask and its size in bytes.
+    unsafe { syscall(libc::SYS_sched_setaffinity, [0, size_of_val(mask), mask.as_ptr() as usize, 0, 0, 0]) }
+        .map(drop)
 }

@@ -48,56 +48,35 @@ impl Need {
     /// Why it isn't met here; None when it is.
     pub fn missing(self) -> Option<String> {
         let (met, reason) = match self {
-            Need::Controller(c) => (
-                host::controllers().iter().any(|h| h == c),
-                format!("no cgroup v2 controller {c}"),
-            ),
-            Need::Kernel(a, b) => (
-                host::kernel() >= (a, b),
-                format!("kernel older than {a}.{b}"),
-            ),
-            Need::Capability(name, n) => (
-                host::has_capability(n),
-                format!("the tests lack CAP_{name}"),
-            ),
+            Need::Controller(c) => {
+                (host::controllers().iter().any(|h| h == c), format!("no cgroup v2 controller {c}"))
+            }
+            Need::Kernel(a, b) => (host::kernel() >= (a, b), format!("kernel older than {a}.{b}")),
+            Need::Capability(name, n) => (host::has_capability(n), format!("the tests lack CAP_{name}")),
             Need::Program(p) => (host::has_program(p), format!("no program {p}")),
             Need::Path(p) => (Path::new(p).exists(), format!("no {p}")),
-            Need::Filesystem(f) => (
-                has_line("/proc/filesystems", f),
-                format!("no filesystem {f}"),
-            ),
+            Need::Filesystem(f) => (has_line("/proc/filesystems", f), format!("no filesystem {f}")),
             Need::Spec(a, b) => {
                 let spec = runtime::under_test().spec;
                 (
                     spec >= (a, b),
-                    format!(
-                        "the runtime under test follows spec {}.{}, not {a}.{b}",
-                        spec.0, spec.1
-                    ),
+                    format!("the runtime under test follows spec {}.{}, not {a}.{b}", spec.0, spec.1),
                 )
             }
-            Need::Krun => (
-                is(&[Kind::Krun]),
-                "the runtime under test isn't krun".into(),
-            ),
-            Need::RuncLike => (
-                is(&[Kind::Krun, Kind::Runc]),
-                "the runtime under test isn't runc-like".into(),
-            ),
+            Need::Krun => (is(&[Kind::Krun]), "the runtime under test isn't krun".into()),
+            Need::RuncLike => {
+                (is(&[Kind::Krun, Kind::Runc]), "the runtime under test isn't runc-like".into())
+            }
             Need::Cpus(n) => (raw::affinity().len() >= n, format!("fewer than {n} CPUs")),
             Need::Busybox => (runtime::busybox_path().is_some(), "no busybox".into()),
             Need::Swap => (has_swap(), "no swap".into()),
-            Need::UserNamespace => (
-                Path::new("/proc/self/ns/user").exists(),
-                "no user namespaces".into(),
-            ),
+            Need::UserNamespace => (Path::new("/proc/self/ns/user").exists(), "no user namespaces".into()),
             Need::Lsm(name) => (has_lsm(name), format!("no LSM {name}")),
             Need::Syscall(name) => (has_syscall(name), format!("no system call {name}")),
             Need::BlockDevice => (host_block_device().is_some(), "no block device".into()),
-            Need::HugePages => (
-                Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists(),
-                "no 2 MB pages".into(),
-            ),
+            Need::HugePages => {
+                (Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists(), "no 2 MB pages".into())
+            }
         };
         (!met).then_some(reason)
     }
@@ -109,8 +88,7 @@ fn is(kinds: &[Kind]) -> bool {
 
 fn has_line(file: &str, word: &str) -> bool {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines()
-        .any(|l| l.split_whitespace().last() == Some(word))
+    text.lines().any(|l| l.split_whitespace().last() == Some(word))
 }
 
 fn has_swap() -> bool {
@@ -118,8 +96,7 @@ fn has_swap() -> bool {
 }
 
 fn has_lsm(name: &str) -> bool {
-    std::fs::read_to_string("/sys/kernel/security/lsm")
-        .is_ok_and(|t| t.trim().split(',').any(|l| l == name))
+    std::fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|t| t.trim().split(',').any(|l| l == name))
 }
 
 fn has_syscall(name: &str) -> bool {
@@ -131,19 +108,13 @@ fn has_syscall(name: &str) -> bool {
 
 /// The first disk that isn't a loop or ram device, as `major:minor`.
 pub fn host_block_device() -> Option<String> {
-    let mut names: Vec<_> = std::fs::read_dir("/sys/block")
-        .ok()?
-        .flatten()
-        .map(|e| e.file_name())
-        .collect();
+    let mut names: Vec<_> = std::fs::read_dir("/sys/block").ok()?.flatten().map(|e| e.file_name()).collect();
     names.sort();
     let name = names
         .iter()
         .filter_map(|n| n.to_str())
         .find(|n| n.starts_with("vd") || n.starts_with("sd") || n.starts_with("nvme"))?;
-    std::fs::read_to_string(format!("/sys/block/{name}/dev"))
-        .ok()
-        .map(|s| s.trim().to_owned())
+    std::fs::read_to_string(format!("/sys/block/{name}/dev")).ok().map(|s| s.trim().to_owned())
 }
 
 /// Skips the test: prints and records the reason. True when skipped.
@@ -151,18 +122,12 @@ pub fn skip(function: &str, needs: &[Need]) -> bool {
     let Some(reason) = needs.iter().find_map(|n| n.missing()) else {
         return false;
     };
-    let name = function
-        .trim_end_matches("::here")
-        .split_once("::")
-        .map_or(function, |(_, n)| n);
+    let name = function.trim_end_matches("::here").split_once("::").map_or(function, |(_, n)| n);
     let name = name.trim_end_matches("::here");
     let line = format!("SKIPPED {name}: {reason}\n");
     let _ = std::io::stdout().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os("KRUN_TEST_SKIPS") {
-        let file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path);
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
         // One write: lines of tests that run at once don't mix.
         let _ = file.and_then(|mut f| f.write_all(line.as_bytes()));
     }

@@ -58,39 +58,24 @@ pub fn probe_path() -> PathBuf {
 
 /// A static busybox: `KRUN_BUSYBOX`, else Debian's place.
 pub fn busybox_path() -> Option<PathBuf> {
-    let path =
-        std::env::var_os("KRUN_BUSYBOX").map_or_else(|| "/bin/busybox".into(), PathBuf::from);
+    let path = std::env::var_os("KRUN_BUSYBOX").map_or_else(|| "/bin/busybox".into(), PathBuf::from);
     path.exists().then_some(path)
 }
 
 impl Runtime {
     fn ask(path: &Path) -> Runtime {
         let out = Command::new(path).arg("--version").output();
-        let text = out
-            .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
-            .unwrap_or_default();
-        assert!(
-            !text.is_empty(),
-            "the runtime under test, {}, doesn't answer --version",
-            path.display()
-        );
+        let text = out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+        assert!(!text.is_empty(), "the runtime under test, {}, doesn't answer --version", path.display());
         let kind = match text.split(' ').next() {
             Some("krun") => Kind::Krun,
             Some("runc") => Kind::Runc,
             Some("crun") => Kind::Crun,
             _ => Kind::Other,
         };
-        let spec = text
-            .lines()
-            .find_map(|l| l.strip_prefix("spec: "))
-            .unwrap_or("1.0.0");
+        let spec = text.lines().find_map(|l| l.strip_prefix("spec: ")).unwrap_or("1.0.0");
         let mut parts = spec.split(['.', '-']).map(|p| p.parse().unwrap_or(0));
         let spec = (parts.next().unwrap_or(1), parts.next().unwrap_or(0));
-        Runtime {
-            path: path.to_owned(),
-            kind,
-            spec,
-            version: text,
-        }
+        Runtime { path: path.to_owned(), kind, spec, version: text }
     }
 }

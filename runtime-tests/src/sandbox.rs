@@ -30,11 +30,7 @@ impl Default for Sandbox {
 
 /// A number no other sandbox or container of this machine has now.
 fn fresh() -> String {
-    format!(
-        "{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Sandbox {
@@ -45,11 +41,7 @@ impl Sandbox {
         let dir = base.join(format!("kt-{}", fresh()));
         let made = fs::create_dir_all(dir.join("state"));
         assert!(made.is_ok(), "{}: {made:?}", dir.display());
-        Sandbox {
-            runtime: runtime::under_test(),
-            dir,
-            ids: RefCell::default(),
-        }
+        Sandbox { runtime: runtime::under_test(), dir, ids: RefCell::default() }
     }
 
     /// The directory.
@@ -76,10 +68,7 @@ impl Sandbox {
 
     /// A call of the runtime with this sandbox's state root.
     pub fn call<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Invocation {
-        self.bare_call()
-            .arg("--root")
-            .arg(self.state_root())
-            .args(args)
+        self.bare_call().arg("--root").arg(self.state_root()).args(args)
     }
 
     /// A call of the runtime without any argument yet.
@@ -101,9 +90,7 @@ impl Sandbox {
         let config = with_cgroup(config, id);
         let made = Bundle::make(&self.dir.join(format!("bundle-{id}")), &config);
         assert!(made.is_ok(), "bundle: {made:?}");
-        made.unwrap_or_else(|_| Bundle {
-            dir: PathBuf::new(),
-        })
+        made.unwrap_or_else(|_| Bundle { dir: PathBuf::new() })
     }
 
     /// `run` in the foreground.
@@ -116,10 +103,7 @@ impl Sandbox {
     /// `run` of a bundle made before.
     #[track_caller]
     pub fn run_bundle(&self, id: &str, bundle: &Bundle) -> Output {
-        self.call(["run", "--bundle"])
-            .arg(&bundle.dir)
-            .arg(id)
-            .run()
+        self.call(["run", "--bundle"]).arg(&bundle.dir).arg(id).run()
     }
 
     /// Runs the probe in the foreground: its JSON lines.
@@ -137,10 +121,7 @@ impl Sandbox {
     /// Runs `probe report` with names of sysctls to read.
     #[track_caller]
     pub fn report_with(&self, config: Config, sysctls: &[&str]) -> Value {
-        let args: Vec<&str> = ["/probe", "report"]
-            .into_iter()
-            .chain(sysctls.iter().copied())
-            .collect();
+        let args: Vec<&str> = ["/probe", "report"].into_iter().chain(sysctls.iter().copied()).collect();
         let lines = self.probe(config.args(&args));
         assert_eq!(lines.len(), 1, "one report: {lines:?}");
         lines.into_iter().next().unwrap_or_default()
@@ -164,11 +145,7 @@ impl Sandbox {
     /// `create` that may fail.
     #[track_caller]
     pub fn try_create(&self, id: &str, bundle: &Bundle) -> (Container<'_>, Output) {
-        let running = self
-            .call(["create", "--bundle"])
-            .arg(&bundle.dir)
-            .arg(id)
-            .start();
+        let running = self.call(["create", "--bundle"]).arg(&bundle.dir).arg(id).start();
         let file = running.stdout_file().to_owned();
         let out = running.wait();
         (Container::new(self, id, bundle.clone(), file), out)
@@ -184,14 +161,17 @@ impl Sandbox {
     /// `run --detach` of a bundle made before.
     #[track_caller]
     pub fn start_bundle(&self, id: &str, bundle: &Bundle) -> Container<'_> {
+        let pid_file = self.path(&format!("{id}.pid"));
         let running = self
-            .call(["run", "--detach", "--bundle"])
+            .call(["run", "--detach", "--pid-file", &pid_file, "--bundle"])
             .arg(&bundle.dir)
             .arg(id)
             .start();
         let file = running.stdout_file().to_owned();
         running.wait().expect_ok();
-        Container::new(self, id, bundle.clone(), file)
+        // The state of one that has ended already no longer tells the pid.
+        let pid = fs::read_to_string(&pid_file).unwrap_or_default();
+        Container::with_pid(self, id, bundle.clone(), file, pid.parse().unwrap_or(0))
     }
 }
 
@@ -228,10 +208,7 @@ impl Drop for Sandbox {
 pub fn remove_cgroup(group: &Path) {
     for _ in 0..50 {
         if let Ok(entries) = fs::read_dir(group) {
-            entries
-                .flatten()
-                .filter(|e| e.path().is_dir())
-                .for_each(|e| remove_cgroup(&e.path()));
+            entries.flatten().filter(|e| e.path().is_dir()).for_each(|e| remove_cgroup(&e.path()));
         }
         if fs::remove_dir(group).is_ok() || !group.exists() {
             return;

@@ -12,31 +12,17 @@ use std::os::unix::process::CommandExt;
 pub fn run(name: &str, args: &[&str]) -> Option<Outcome> {
     Some(match name {
         "syscall" => syscall(args),
-        "connect" => io_outcome(
-            name,
-            args,
-            UnixStream::connect(text(args, 0)).map(|_| json!({})),
-        ),
-        "tcp-connect" => io_outcome(
-            name,
-            args,
-            std::net::TcpStream::connect(text(args, 0)).map(|_| json!({})),
-        ),
-        "listen" => io_outcome(
-            name,
-            args,
-            std::net::TcpListener::bind(text(args, 0)).map(|_| json!({})),
-        ),
+        "connect" => io_outcome(name, args, UnixStream::connect(text(args, 0)).map(|_| json!({}))),
+        "tcp-connect" => {
+            io_outcome(name, args, std::net::TcpStream::connect(text(args, 0)).map(|_| json!({})))
+        }
+        "listen" => io_outcome(name, args, std::net::TcpListener::bind(text(args, 0)).map(|_| json!({}))),
         "notify" => io_outcome(name, args, notify(text(args, 0))),
         "stdin" => io_outcome(name, args, stdin()),
         "echo" => io_outcome(name, args, echo(args.join(" ").as_bytes())),
-        "stderr" => io_outcome(
-            name,
-            args,
-            io::stderr()
-                .write_all(text(args, 0).as_bytes())
-                .map(|()| json!({})),
-        ),
+        "stderr" => {
+            io_outcome(name, args, io::stderr().write_all(text(args, 0).as_bytes()).map(|()| json!({})))
+        }
         "env" => Ok(json!({"env": std::env::var(text(args, 0)).ok()})),
         "exec" => Err(exec(args)),
         "spawn" => io_outcome(name, args, spawn(args)),
@@ -50,8 +36,7 @@ pub fn run(name: &str, args: &[&str]) -> Option<Outcome> {
 }
 
 fn io_outcome(name: &str, args: &[&str], r: io::Result<Value>) -> Outcome {
-    r.map(|v| if v.is_null() { v } else { ok(name, args, v) })
-        .map_err(|e| errno_of(&e))
+    r.map(|v| if v.is_null() { v } else { ok(name, args, v) }).map_err(|e| errno_of(&e))
 }
 
 /// syscall NAME|NUMBER ARG…; an argument is a number, `page` or `str:TEXT`.
@@ -113,14 +98,8 @@ fn spawn(args: &[&str]) -> io::Result<Value> {
 fn hook(args: &[&str]) -> io::Result<Value> {
     let mut state = String::new();
     io::stdin().read_to_string(&mut state)?;
-    let link = |n| {
-        std::fs::read_link(format!("/proc/self/ns/{n}"))
-            .map(|p| p.display().to_string())
-            .ok()
-    };
-    let pid = serde_json::from_str::<Value>(&state)
-        .ok()
-        .and_then(|v| v["pid"].as_i64());
+    let link = |n| std::fs::read_link(format!("/proc/self/ns/{n}")).map(|p| p.display().to_string()).ok();
+    let pid = serde_json::from_str::<Value>(&state).ok().and_then(|v| v["pid"].as_i64());
     let root = pid.and_then(|p| std::fs::read_link(format!("/proc/{p}/root")).ok());
     let line = json!({
         "name": text(args, 1), "argv": std::env::args().collect::<Vec<_>>(), "state": state,
@@ -128,10 +107,7 @@ fn hook(args: &[&str]) -> io::Result<Value> {
         "cwd": std::env::current_dir().ok(), "mnt": link("mnt"), "uts": link("uts"), "pidns": link("pid"),
         "init_root": root, "ids": [raw::getresuid()[0], raw::getresgid()[0]],
     });
-    let mut f = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(text(args, 0))?;
+    let mut f = std::fs::OpenOptions::new().append(true).create(true).open(text(args, 0))?;
     f.write_all(format!("{line}\n").as_bytes())?;
     match number(args, 2) {
         0 => Ok(Value::Null),
@@ -141,9 +117,7 @@ fn hook(args: &[&str]) -> io::Result<Value> {
 
 fn fd(args: &[&str]) -> io::Result<std::fs::File> {
     let n = number(args, 0).try_into().unwrap_or(-1);
-    raw::take_fd(n)
-        .map(Into::into)
-        .ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
+    raw::take_fd(n).map(Into::into).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
 }
 
 fn fd_read(args: &[&str]) -> io::Result<Value> {
@@ -153,7 +127,5 @@ fn fd_read(args: &[&str]) -> io::Result<Value> {
 }
 
 fn fd_write(args: &[&str]) -> io::Result<Value> {
-    fd(args)?
-        .write_all(text(args, 1).as_bytes())
-        .map(|()| json!({}))
+    fd(args)?.write_all(text(args, 1).as_bytes()).map(|()| json!({}))
 }

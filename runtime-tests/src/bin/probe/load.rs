@@ -51,11 +51,7 @@ fn fork(args: &[&str]) -> serde_json::Value {
         let _ = raw::kill(*pid, libc::SIGKILL);
         let _ = raw::waitpid(*pid, false);
     }
-    ok(
-        "fork",
-        args,
-        json!({"children": pids.len(), "errno": stopped}),
-    )
+    ok("fork", args, json!({"children": pids.len(), "errno": stopped}))
 }
 
 /// Leaves a child behind that sleeps for ever in a session of its own.
@@ -71,10 +67,7 @@ fn fork_daemon() -> Outcome {
 }
 
 fn cpu_time() -> Duration {
-    let mut ts = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let _ = raw::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut ts);
     Duration::new(ts.tv_sec.unsigned_abs(), ts.tv_nsec.try_into().unwrap_or(0))
 }
@@ -92,11 +85,7 @@ fn spin(args: &[&str]) -> serde_json::Value {
     }
     let used = cpu_time().saturating_sub(before).as_millis();
     let took = start.elapsed().as_millis();
-    ok(
-        "spin",
-        args,
-        json!({"cpu_ms": u64::try_from(used).ok(), "wall_ms": u64::try_from(took).ok()}),
-    )
+    ok("spin", args, json!({"cpu_ms": u64::try_from(used).ok(), "wall_ms": u64::try_from(took).ok()}))
 }
 
 /// write-file PATH KILOBYTES: how long it took with fsync.
@@ -115,10 +104,7 @@ fn write_file(args: &[&str]) -> std::io::Result<serde_json::Value> {
 fn direct_read(args: &[&str]) -> std::io::Result<serde_json::Value> {
     use std::os::unix::fs::OpenOptionsExt;
     let start = Instant::now();
-    let mut f = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(text(args, 0))?;
+    let mut f = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(text(args, 0))?;
     let mut space = vec![0u8; (1 << 20) + 4096];
     let offset = space.as_ptr().align_offset(4096);
     let mut done = 0;
@@ -129,20 +115,13 @@ fn direct_read(args: &[&str]) -> std::io::Result<serde_json::Value> {
         }
     }
     let took = u64::try_from(start.elapsed().as_millis()).ok();
-    Ok(ok(
-        "direct-read",
-        args,
-        json!({"wall_ms": took, "bytes": done}),
-    ))
+    Ok(ok("direct-read", args, json!({"wall_ms": took, "bytes": done})))
 }
 
 /// Seconds of the clocks that a time namespace shifts.
 fn clocks() -> serde_json::Value {
     let seconds = |id| {
-        let mut ts = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         raw::clock_gettime(id, &mut ts).ok().map(|()| ts.tv_sec)
     };
     json!({"monotonic": seconds(libc::CLOCK_MONOTONIC), "boottime": seconds(libc::CLOCK_BOOTTIME)})

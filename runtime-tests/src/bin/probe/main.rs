@@ -19,10 +19,7 @@ use std::io::Write;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn main() -> i32 {
-    let args: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|a| a.to_string_lossy().into_owned())
-        .collect();
+    let args: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     for action in args.split(|a| a == "--") {
         let Some((name, rest)) = action.split_first() else {
             continue;
@@ -40,11 +37,7 @@ pub extern "C" fn main() -> i32 {
 pub fn emit(value: &Value) {
     let line = format!("{value}\n");
     let mut out = std::io::stdout().lock();
-    if out
-        .write_all(line.as_bytes())
-        .and_then(|()| out.flush())
-        .is_err()
-    {
+    if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
         std::process::exit(99);
     }
 }
@@ -93,6 +86,5 @@ pub fn ok(action: &str, args: &[&str], extra: Value) -> Value {
 
 /// The errno's name of an I/O error.
 pub fn errno_of(e: &std::io::Error) -> String {
-    e.raw_os_error()
-        .map_or_else(|| format!("{:?}", e.kind()), runtime_tests::errno::name)
+    e.raw_os_error().map_or_else(|| format!("{:?}", e.kind()), runtime_tests::errno::name)
 }

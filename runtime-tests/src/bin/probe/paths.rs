@@ -19,11 +19,7 @@ pub fn run(name: &str, args: &[&str]) -> Option<Outcome> {
             .custom_flags(libc::O_NONBLOCK)
             .open(path)
             .map(|_| json!({})),
-        "create" => OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .map(|_| json!({})),
+        "create" => OpenOptions::new().write(true).create_new(true).open(path).map(|_| json!({})),
         "read" => read(path, number(args, 1)),
         "write" => write(path, text(args, 1), false),
         "append" => write(path, text(args, 1), true),
@@ -55,11 +51,7 @@ fn id(args: &[&str], i: usize) -> Option<u32> {
 
 /// At most `limit` bytes, 64 KiB when that is 0.
 fn read(path: &str, limit: i64) -> io::Result<serde_json::Value> {
-    let limit = if limit > 0 {
-        limit.unsigned_abs()
-    } else {
-        65536
-    };
+    let limit = if limit > 0 { limit.unsigned_abs() } else { 65536 };
     let mut data = Vec::new();
     fs::File::open(path)?.take(limit).read_to_end(&mut data)?;
     Ok(json!({"data": String::from_utf8_lossy(&data), "length": data.len()}))
@@ -72,11 +64,7 @@ fn write(path: &str, data: &str, append: bool) -> io::Result<serde_json::Value> 
 
 fn chmod(path: &str, mode: i64) -> io::Result<serde_json::Value> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(
-        path,
-        fs::Permissions::from_mode(mode.try_into().unwrap_or(0)),
-    )
-    .map(|()| json!({}))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode.try_into().unwrap_or(0))).map(|()| json!({}))
 }
 
 fn mknod(args: &[&str]) -> io::Result<serde_json::Value> {
@@ -92,12 +80,5 @@ fn mknod(args: &[&str]) -> io::Result<serde_json::Value> {
 /// mount SOURCE TARGET TYPE FLAGS DATA
 fn mount(args: &[&str]) -> io::Result<serde_json::Value> {
     let flags = number(args, 3).unsigned_abs();
-    raw::mount(
-        text(args, 0),
-        text(args, 1),
-        text(args, 2),
-        flags,
-        text(args, 4),
-    )
-    .map(|()| json!({}))
+    raw::mount(text(args, 0), text(args, 1), text(args, 2), flags, text(args, 4)).map(|()| json!({}))
 }

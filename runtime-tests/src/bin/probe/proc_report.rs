@@ -6,11 +6,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 fn read(path: &str) -> Value {
-    fs::read(path).map_or(Value::Null, |b| {
-        String::from_utf8_lossy(&b)
-            .trim_end_matches(['\n', '\0'])
-            .into()
-    })
+    fs::read(path).map_or(Value::Null, |b| String::from_utf8_lossy(&b).trim_end_matches(['\n', '\0']).into())
 }
 
 /// The open descriptors with their targets, by /proc or by asking one by one.
@@ -18,10 +14,7 @@ pub fn descriptors() -> Value {
     let open = (0..1024).filter(|n| raw::fd_is_open(*n));
     open.map(|n| {
         let target = fs::read_link(format!("/proc/self/fd/{n}"));
-        (
-            n.to_string(),
-            target.map_or(Value::Null, |p| p.display().to_string().into()),
-        )
+        (n.to_string(), target.map_or(Value::Null, |p| p.display().to_string().into()))
     })
     .collect()
 }
@@ -40,9 +33,7 @@ pub fn files(m: &mut Map<String, Value>, sysctls: &[&str]) {
     m.insert("lsm".into(), read("/proc/self/attr/current"));
     m.insert("coredump_filter".into(), read("/proc/self/coredump_filter"));
     m.insert("uptime".into(), read("/proc/uptime"));
-    let values = sysctls
-        .iter()
-        .map(|n| ((*n).to_owned(), read(&format!("/proc/sys/{n}"))));
+    let values = sysctls.iter().map(|n| ((*n).to_owned(), read(&format!("/proc/sys/{n}"))));
     m.insert("sysctl".into(), values.collect());
     m.insert("dev".into(), directory("/dev"));
     m.insert("interfaces".into(), names("/proc/self/net/dev"));
@@ -52,24 +43,13 @@ pub fn files(m: &mut Map<String, Value>, sysctls: &[&str]) {
 }
 
 fn number(path: &str) -> Value {
-    read(path)
-        .as_str()
-        .and_then(|s| s.parse::<i64>().ok())
-        .map_or(Value::Null, Value::from)
+    read(path).as_str().and_then(|s| s.parse::<i64>().ok()).map_or(Value::Null, Value::from)
 }
 
 fn namespaces() -> Value {
     const NAMES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
     let link = |n: &str| fs::read_link(format!("/proc/self/ns/{n}")).ok();
-    NAMES
-        .iter()
-        .map(|n| {
-            (
-                (*n).to_owned(),
-                json!(link(n).map(|p| p.display().to_string())),
-            )
-        })
-        .collect()
+    NAMES.iter().map(|n| ((*n).to_owned(), json!(link(n).map(|p| p.display().to_string())))).collect()
 }
 
 fn status() -> Value {
@@ -86,30 +66,22 @@ fn mounts() -> Value {
     let Ok(text) = fs::read_to_string("/proc/self/mountinfo") else {
         return Value::Null;
     };
-    text.lines()
-        .filter_map(runtime_tests::mountinfo::parse)
-        .collect()
+    text.lines().filter_map(runtime_tests::mountinfo::parse).collect()
 }
 
 fn names(path: &str) -> Value {
     let Ok(text) = fs::read_to_string(path) else {
         return Value::Null;
     };
-    text.lines()
-        .skip(2)
-        .filter_map(|l| l.split_once(':'))
-        .map(|(n, _)| n.trim())
-        .collect()
+    text.lines().skip(2).filter_map(|l| l.split_once(':')).map(|(n, _)| n.trim()).collect()
 }
 
 fn pids() -> Value {
     let Ok(dir) = fs::read_dir("/proc") else {
         return Value::Null;
     };
-    let mut v: Vec<u32> = dir
-        .flatten()
-        .filter_map(|e| e.file_name().to_str().and_then(|s| s.parse().ok()))
-        .collect();
+    let mut v: Vec<u32> =
+        dir.flatten().filter_map(|e| e.file_name().to_str().and_then(|s| s.parse().ok())).collect();
     v.sort_unstable();
     json!(v)
 }
@@ -120,12 +92,7 @@ pub fn directory(path: &str) -> Value {
         return Value::Null;
     };
     dir.flatten()
-        .map(|e| {
-            (
-                e.file_name().to_string_lossy().into_owned(),
-                describe(&e.path().to_string_lossy()),
-            )
-        })
+        .map(|e| (e.file_name().to_string_lossy().into_owned(), describe(&e.path().to_string_lossy())))
         .collect()
 }
 

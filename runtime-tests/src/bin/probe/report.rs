@@ -80,18 +80,12 @@ pub fn all(sysctls: &[&str]) -> Value {
     m.insert("rlimits".into(), rlimits());
     m.insert("signals".into(), signals());
     m.insert("tty".into(), tty());
-    m.insert(
-        "env".into(),
-        std::env::vars().map(|(k, v)| (k, Value::from(v))).collect(),
-    );
+    m.insert("env".into(), std::env::vars().map(|(k, v)| (k, Value::from(v))).collect());
     let environ: Vec<String> = std::env::vars().map(|(k, v)| format!("{k}={v}")).collect();
     m.insert("environ".into(), json!(environ));
     m.insert("argv".into(), json!(std::env::args().collect::<Vec<_>>()));
     let cwd = std::env::current_dir().map(|p| p.display().to_string());
-    m.insert(
-        "cwd".into(),
-        cwd.map_or_else(|e| json!({"errno": crate::errno_of(&e)}), Value::from),
-    );
+    m.insert("cwd".into(), cwd.map_or_else(|e| json!({"errno": crate::errno_of(&e)}), Value::from));
     let [_, hostname, release, machine, domainname] = raw::uname();
     m.insert("hostname".into(), hostname.into());
     m.insert("domainname".into(), domainname.into());
@@ -150,22 +144,10 @@ fn security(m: &mut Map<String, Value>) {
             "ambient": cap_names(ambient),
         }),
     );
-    m.insert(
-        "securebits".into(),
-        json!(prctl(libc::PR_GET_SECUREBITS, 0, 0).ok()),
-    );
-    m.insert(
-        "no_new_privs".into(),
-        json!(prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0) == Ok(1)),
-    );
-    m.insert(
-        "dumpable".into(),
-        json!(prctl(libc::PR_GET_DUMPABLE, 0, 0).ok()),
-    );
-    m.insert(
-        "thp_disable".into(),
-        json!(prctl(libc::PR_GET_THP_DISABLE, 0, 0).ok()),
-    );
+    m.insert("securebits".into(), json!(prctl(libc::PR_GET_SECUREBITS, 0, 0).ok()));
+    m.insert("no_new_privs".into(), json!(prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0) == Ok(1)));
+    m.insert("dumpable".into(), json!(prctl(libc::PR_GET_DUMPABLE, 0, 0).ok()));
+    m.insert("thp_disable".into(), json!(prctl(libc::PR_GET_THP_DISABLE, 0, 0).ok()));
 }
 
 fn scheduling(m: &mut Map<String, Value>) {
@@ -180,29 +162,20 @@ fn scheduling(m: &mut Map<String, Value>) {
         },
     );
     let ioprio = raw::syscall_numbers(libc::SYS_ioprio_get, [1, 0, 0, 0, 0, 0]).ok();
-    m.insert(
-        "ioprio".into(),
-        json!(ioprio.map(|v| json!({"class": v >> 13, "level": v & 7}))),
-    );
+    m.insert("ioprio".into(), json!(ioprio.map(|v| json!({"class": v >> 13, "level": v & 7}))));
     let ask = 0xffff_ffff;
     let personality = raw::syscall_numbers(libc::SYS_personality, [ask, 0, 0, 0, 0, 0]).ok();
     m.insert("personality".into(), json!(personality));
     m.insert("affinity".into(), json!(raw::affinity()));
     let policy = raw::mempolicy().ok();
-    m.insert(
-        "mempolicy".into(),
-        json!(policy.map(|(mode, nodes)| json!({"mode": mode, "nodes": nodes}))),
-    );
+    m.insert("mempolicy".into(), json!(policy.map(|(mode, nodes)| json!({"mode": mode, "nodes": nodes}))));
 }
 
 fn rlimits() -> Value {
     let mut m = Map::new();
     for (i, name) in (0u32..).zip(RLIMITS) {
         if let Ok([soft, hard]) = raw::getrlimit(i) {
-            m.insert(
-                format!("RLIMIT_{name}"),
-                json!({"soft": soft, "hard": hard}),
-            );
+            m.insert(format!("RLIMIT_{name}"), json!({"soft": soft, "hard": hard}));
         }
     }
     Value::Object(m)
@@ -211,11 +184,7 @@ fn rlimits() -> Value {
 fn signals() -> Value {
     let blocked = raw::blocked_signals();
     // 32 and 33 are the C library's own.
-    let with = |state| {
-        (1..=64)
-            .filter(|n| raw::disposition(*n) == Some(state))
-            .collect::<Vec<i32>>()
-    };
+    let with = |state| (1..=64).filter(|n| raw::disposition(*n) == Some(state)).collect::<Vec<i32>>();
     json!({
         "blocked": (1..=64).filter(|n| blocked >> (n - 1) & 1 == 1).collect::<Vec<u32>>(),
         "ignored": with(1),
@@ -224,11 +193,8 @@ fn signals() -> Value {
 }
 
 fn tty() -> Value {
-    let name = |fd: i32| {
-        std::fs::read_link(format!("/proc/self/fd/{fd}"))
-            .ok()
-            .map(|p| p.display().to_string())
-    };
+    let name =
+        |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).ok().map(|p| p.display().to_string());
     json!({
         "stdin": raw::isatty(0), "stdout": raw::isatty(1), "stderr": raw::isatty(2),
         "size": raw::winsize(0), "name": name(0),

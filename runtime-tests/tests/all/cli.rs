@@ -1,0 +1,273 @@
+//! Flags, logs, versions: what engines type and read.
+
+use runtime_tests::{Config, Sandbox, Value, json, requires};
+
+#[test]
+fn version_has_the_lines_that_dockerd_parses() {
+    let s = Sandbox::new();
+    let out = s.bare_call().arg("--version").run().expect_ok().stdout;
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].split(' ').nth(1) == Some("version"), "{out}");
+    assert!(lines.iter().any(|l| l.starts_with("commit: ")), "{out}");
+    assert!(lines.iter().any(|l| l.starts_with("spec: 1.")), "{out}");
+    assert_eq!(s.bare_call().arg("-v").run().expect_ok().stdout, out);
+}
+
+#[test]
+fn version_names_krun_s_features() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let out = s.bare_call().arg("--version").run().expect_ok().stdout;
+    let last = out.lines().last().unwrap();
+    for f in ["+SECCOMP", "+EBPF", "+SYSTEMD"] {
+        assert!(last.contains(f), "{out}");
+    }
+    assert!(out.starts_with("krun version ") && out.contains("spec: 1.3"), "{out}");
+}
+
+#[test]
+fn both_spellings_of_a_flag_s_value() {
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
+    let root = s.state_root().display().to_string();
+    let call = s.bare_call().arg(format!("--root={root}"));
+    call.args(["run", &format!("--bundle={}", b.dir.display()), &id]).run().expect_ok();
+    let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
+    s.bare_call().args(["--root", &root, "run", "-b"]).arg(&b.dir).arg(&id).run().expect_ok();
+}
+
+#[test]
+fn create_takes_go_runc_s_argument_order() {
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::sleeper());
+    let bundle = b.dir.display().to_string();
+    let root = s.state_root().display().to_string();
+    let (log, pid) = (s.path("log.json"), s.path("init.pid"));
+    let args = [
+        "--root",
+        &root,
+        "--log",
+        &log,
+        "--log-format",
+        "json",
+        "create",
+        "--bundle",
+        &bundle,
+        "--pid-file",
+        &pid,
+        "--no-pivot",
+        "--no-new-keyring",
+        &id,
+    ];
+    s.bare_call().args(args).run().expect_ok();
+    assert_eq!(std::fs::read_to_string(&log).unwrap_or_default(), "");
+    s.bare_call()
+        .args(["--root", &root, "--log", &log, "--log-format", "json", "start", &id])
+        .run()
+        .expect_ok();
+    s.bare_call()
+        .args(["--root", &root, "--log", &log, "--log-format", "json", "kill", &id, "9"])
+        .run()
+        .expect_ok();
+    s.bare_call().args(["--root", &root, "delete", "--force", &id]).run().expect_ok();
+}
+
+#[test]
+fn a_json_log_has_one_line_for_a_failure() {
+    let s = Sandbox::new();
+    let log = s.path("log.json");
+    let out = s.bare_call().args(["--root"]).arg(s.state_root());
+    let out = out.args(["--log", &log, "--log-format", "json", "start", "nobody"]).run().expect_code(1);
+    let text = std::fs::read_to_string(&log).unwrap();
+    let entries: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(entries.len(), 1, "{text}");
+    assert_eq!(entries[0]["level"], "error");
+    assert!(entries[0]["msg"].as_str().unwrap().contains("does not exist"), "{text}");
+    assert!(entries[0]["time"].as_str().unwrap().contains('T'));
+    assert!(out.stderr.contains("does not exist"), "the bare message is on stderr too: {}", out.stderr);
+}
+
+#[test]
+fn a_text_log() {
+    let s = Sandbox::new();
+    let log = s.path("log.txt");
+    let call = s.bare_call().arg("--root").arg(s.state_root());
+    call.args(["--log", &log, "start", "nobody"]).run().expect_code(1);
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(text.contains("does not exist") && text.contains("error"), "{text}");
+}
+
+#[test]
+fn errors_go_to_stderr_without_a_log() {
+    let s = Sandbox::new();
+    let out = s.call(["start", "nobody"]).run().expect_code(1);
+    assert!(out.stderr.contains("does not exist"), "{}", out.stderr);
+    assert_eq!(out.stdout, "");
+}
+
+#[test]
+fn an_unknown_capability_is_only_a_warning_in_debug() {
+    requires!(RuncLike, Spec(1, 1));
+    let s = Sandbox::new();
+    let caps = json!({"bounding": ["CAP_KILL", "CAP_UNKNOWN"], "effective": ["CAP_KILL"], "permitted": ["CAP_KILL"]});
+    let (id, b) = s.bundle(Config::probe(&["exit", "0"]).set("/process/capabilities", caps));
+    let log = s.path("log.json");
+    let call = s.bare_call().arg("--root").arg(s.state_root()).args([
+        "--log",
+        &log,
+        "--log-format",
+        "json",
+        "run",
+        "-b",
+    ]);
+    let out = call.arg(&b.dir).arg(&id).run().expect_ok();
+    assert_eq!(out.stderr, "");
+}
+
+#[test]
+fn the_state_root_is_private() {
+    let s = Sandbox::new();
+    let root = s.path("fresh-root");
+    let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
+    s.bare_call().args(["--root", &root, "run", "-b"]).arg(&b.dir).arg(&id).run().expect_ok();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&root).unwrap().permissions());
+    assert_eq!(mode & 0o077 & !0o011, 0, "{mode:o}");
+}
+
+#[test]
+fn slash_as_root_is_refused() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    s.bare_call().args(["--root", "/", "list"]).run().expect_code(1);
+}
+
+#[test]
+fn a_usage_error() {
+    let s = Sandbox::new();
+    s.call(["nonsense"]).run().expect_error("");
+    s.call(["create"]).run().expect_error("");
+    s.call(["kill"]).run().expect_error("");
+    s.call(["start", "a", "b"]).run().expect_error("");
+    s.call(["run", "--no-such-flag", "x"]).run().expect_error("");
+}
+
+#[test]
+fn help_is_there() {
+    let s = Sandbox::new();
+    let text = s.bare_call().arg("--help").run().expect_ok().stdout;
+    for verb in [
+        "create", "start", "exec", "kill", "delete", "list", "state", "update", "events", "pause", "resume",
+        "ps", "spec", "features",
+    ] {
+        assert!(text.contains(verb), "{verb} isn't in --help");
+    }
+    assert!(s.bare_call().args(["run", "--help"]).run().expect_ok().stdout.contains("--bundle"));
+}
+
+#[test]
+fn checkpoint_help_answers() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    s.bare_call().args(["checkpoint", "--help"]).run().expect_ok();
+}
+
+#[test]
+fn features_are_json_and_plausible() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let f = s.bare_call().arg("features").run().expect_ok().json();
+    for hook in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"] {
+        assert!(f["hooks"].as_array().unwrap().contains(&json!(hook)), "{hook}");
+    }
+    let ns = f["linux"]["namespaces"].to_string();
+    for kind in ["pid", "network", "mount", "ipc", "uts", "user", "cgroup"] {
+        assert!(ns.contains(kind), "{kind} isn't in {ns}");
+    }
+    assert_eq!(f["linux"]["cgroup"]["v2"], true);
+    assert_eq!(f["linux"]["seccomp"]["enabled"], true);
+    assert!(f["linux"]["seccomp"]["actions"].as_array().unwrap().contains(&json!("SCMP_ACT_ERRNO")));
+    assert!(f["mountOptions"].as_array().unwrap().contains(&json!("rro")));
+    assert!(f["linux"]["capabilities"].as_array().unwrap().len() >= 41);
+    assert!(f["ociVersionMin"].as_str().unwrap().starts_with("1."));
+}
+
+#[test]
+fn features_of_spec_1_3() {
+    requires!(Spec(1, 3));
+    let s = Sandbox::new();
+    let f = s.bare_call().arg("features").run().expect_ok().json();
+    assert!(f["linux"]["namespaces"].as_array().unwrap().contains(&json!("time")));
+    assert_eq!(f["linux"]["mountExtensions"]["idmap"]["enabled"], true);
+    assert!(
+        f["linux"]["seccomp"]["knownFlags"].as_array().unwrap().contains(&json!("SECCOMP_FILTER_FLAG_LOG"))
+    );
+    assert_eq!(f["linux"]["netDevices"]["enabled"], true);
+}
+
+#[test]
+fn spec_writes_the_default_configuration() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let dir = s.path("spec");
+    std::fs::create_dir(&dir).unwrap();
+    s.call(["spec", "--bundle", &dir]).run().expect_ok();
+    let text = std::fs::read_to_string(format!("{dir}/config.json")).unwrap();
+    let c: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(c["process"]["terminal"], true);
+    assert_eq!(c["process"]["args"], json!(["sh"]));
+    assert_eq!(c["root"], json!({"path": "rootfs", "readonly": true}));
+    assert_eq!(c["process"]["noNewPrivileges"], true);
+    assert_eq!(c["mounts"].as_array().unwrap().len(), 7);
+    let again = s.call(["spec", "--bundle", &dir]).run();
+    assert_ne!(again.code, 0, "an existing config.json isn't overwritten");
+}
+
+#[test]
+fn spec_s_own_configuration_runs() {
+    requires!(RuncLike, Busybox);
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::default());
+    std::fs::remove_file(b.dir.join("config.json")).unwrap();
+    s.call(["spec"]).cwd(&b.dir).run().expect_ok();
+    let path = b.dir.join("config.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut c: Value = serde_json::from_str(&text).unwrap();
+    c["process"]["terminal"] = json!(false);
+    c["process"]["args"] = json!(["sh", "-c", "exit 21"]);
+    c["linux"]["cgroupsPath"] = json!(format!("/{id}"));
+    std::fs::write(&path, c.to_string()).unwrap();
+    s.run_bundle(&id, &b).expect_code(21);
+}
+
+#[test]
+fn spec_rootless() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let dir = s.path("spec");
+    std::fs::create_dir(&dir).unwrap();
+    s.call(["spec", "--rootless", "-b", &dir]).run().expect_ok();
+    let text = std::fs::read_to_string(format!("{dir}/config.json")).unwrap();
+    let c: Value = serde_json::from_str(&text).unwrap();
+    assert!(c["linux"]["namespaces"].to_string().contains("user"));
+    assert_eq!(c["linux"]["uidMappings"][0]["containerID"], 0);
+    assert!(!c["linux"]["namespaces"].to_string().contains("network"));
+}
+
+#[test]
+fn run_of_a_bundle_by_its_folder() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let (_, b) = s.bundle(Config::probe(&["exit", "14"]));
+    s.call(["run"]).arg(format!("{}/", b.dir.display())).run().expect_code(14);
+    let name = s.new_id();
+    s.call(["run", "--id", &name]).arg(format!("{}/", b.dir.display())).run().expect_code(14);
+}
+
+#[test]
+fn run_timing_prints_phases() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
+    let out = s.call(["run", "--timing", "-b"]).arg(&b.dir).arg(&id).run().expect_ok();
+    assert!(out.stderr.contains("us") || out.stderr.contains("µs"), "{}", out.stderr);
+}

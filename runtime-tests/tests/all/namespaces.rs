@@ -1,0 +1,161 @@
+//! New and joined namespaces, seen from inside.
+
+use runtime_tests::{Config, Sandbox, json, raw, requires};
+
+fn ours(kind: &str) -> String {
+    std::fs::read_link(format!("/proc/thread-self/ns/{kind}")).unwrap().display().to_string()
+}
+
+#[test]
+fn every_listed_namespace_is_new() {
+    let s = Sandbox::new();
+    let r = s.report(Config::default());
+    for kind in ["pid", "net", "ipc", "uts", "mnt", "cgroup"] {
+        assert_ne!(r["ns"][kind], ours(kind), "{kind}");
+    }
+    assert_eq!(r["ns"]["user"], ours("user"));
+    assert_eq!(r["pid"], 1);
+    assert_eq!(r["pids"], json!([1]));
+}
+
+#[test]
+fn an_unlisted_namespace_is_the_host_s() {
+    let s = Sandbox::new();
+    for (kind, link) in [("network", "net"), ("ipc", "ipc"), ("cgroup", "cgroup"), ("pid", "pid")] {
+        let mut c = Config::default().without_namespace(kind);
+        if kind == "ipc" {
+            c = c.without_mount("/dev/mqueue");
+        }
+        let r = s.report(c);
+        assert_eq!(r["ns"][link], ours(link), "{kind}");
+        assert_ne!(r["ns"]["mnt"], ours("mnt"), "{kind}");
+    }
+}
+
+#[test]
+fn the_host_s_uts_namespace_keeps_its_name() {
+    let s = Sandbox::new();
+    let [_, name, ..] = raw::uname();
+    let r = s.report(Config::default().without_namespace("uts").remove("/hostname"));
+    assert_eq!(r["ns"]["uts"], ours("uts"));
+    assert_eq!(r["hostname"], name);
+}
+
+#[test]
+fn hostname_and_domainname() {
+    let s = Sandbox::new();
+    let r = s.report(Config::default().set("/hostname", "a-name"));
+    assert_eq!(r["hostname"], "a-name");
+    assert_ne!(raw::uname()[1], "a-name");
+}
+
+#[test]
+fn domainname() {
+    requires!(Spec(1, 1));
+    let s = Sandbox::new();
+    let r = s.report(Config::default().set("/domainname", "a.domain"));
+    assert_eq!(r["domainname"], "a.domain");
+}
+
+#[test]
+fn hostname_without_a_uts_namespace_is_an_error() {
+    let s = Sandbox::new();
+    let out = s.run(Config::default().without_namespace("uts"));
+    out.expect_code(1).expect_error("uts");
+}
+
+#[test]
+fn namespaces_joined_by_path() {
+    let s = Sandbox::new();
+    let first = s.start(Config::sleeper());
+    for (kind, link) in
+        [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid"), ("cgroup", "cgroup")]
+    {
+        let path = format!("/proc/{}/ns/{link}", first.pid());
+        let there = std::fs::read_link(&path).unwrap().display().to_string();
+        let r = s.report(Config::default().join_namespace(kind, &path).remove("/hostname"));
+        assert_eq!(r["ns"][link], there, "{kind}");
+        if kind == "pid" {
+            assert_eq!(r["pids"].as_array().unwrap().len(), 2, "{}", r["pids"]);
+        }
+    }
+}
+
+#[test]
+fn a_pod_shares_network_ipc_and_uts() {
+    let s = Sandbox::new();
+    let sandbox = s.start(Config::sleeper().set("/hostname", "pod"));
+    let ns = |k: &str| format!("/proc/{}/ns/{k}", sandbox.pid());
+    let c = Config::default()
+        .remove("/hostname")
+        .join_namespace("network", &ns("net"))
+        .join_namespace("ipc", &ns("ipc"))
+        .join_namespace("uts", &ns("uts"));
+    let r = s.report(c);
+    assert_eq!(r["hostname"], "pod");
+    let there = sandbox.exec_probe(&["report"]);
+    for kind in ["net", "ipc", "uts"] {
+        assert_eq!(r["ns"][kind], there[0]["ns"][kind]);
+    }
+    assert_ne!(r["ns"]["mnt"], there[0]["ns"]["mnt"]);
+}
+
+#[test]
+fn a_path_of_another_kind_is_refused() {
+    let s = Sandbox::new();
+    for path in ["/proc/self/ns/mnt", "/nowhere", "/etc/passwd", "/proc/self/ns/uts"] {
+        let (id, b) = s.bundle(Config::default().join_namespace("network", path));
+        s.run_bundle(&id, &b).expect_code(1);
+        assert!(!s.state_root().join(&id).exists(), "{path}");
+    }
+}
+
+#[test]
+fn a_namespace_listed_twice_is_refused() {
+    let s = Sandbox::new();
+    let out = s.run(Config::default().with_namespace("uts"));
+    out.expect_code(1).expect_error("uts");
+}
+
+#[test]
+fn loopback_is_up_in_a_new_network() {
+    let s = Sandbox::new();
+    let lines = s.probe(Config::probe(&["report", "--", "listen", "127.0.0.1:8080"]));
+    assert_eq!(lines[0]["interfaces"], json!(["lo"]));
+    assert_eq!(lines[1]["ok"], true);
+}
+
+#[test]
+fn time_namespace_offsets() {
+    requires!(Spec(1, 1), Path("/proc/self/ns/time"));
+    let s = Sandbox::new();
+    let offsets = json!({"monotonic": {"secs": 5_000_000, "nanosecs": 0}, "boottime": {"secs": 7_000_000, "nanosecs": 0}});
+    let c =
+        Config::probe(&["report", "--", "clocks"]).with_namespace("time").set("/linux/timeOffsets", offsets);
+    let lines = s.probe(c);
+    assert_ne!(lines[0]["ns"]["time"], ours("time"));
+    assert!(lines[1]["monotonic"].as_i64().unwrap() >= 5_000_000);
+    assert!(lines[1]["boottime"].as_i64().unwrap() >= 7_000_000);
+}
+
+#[test]
+fn time_offsets_without_the_namespace_are_refused() {
+    requires!(Spec(1, 1));
+    let s = Sandbox::new();
+    let c = Config::default().set("/linux/timeOffsets", json!({"monotonic": {"secs": 5, "nanosecs": 0}}));
+    s.run(c).expect_code(1).expect_error("time");
+}
+
+#[test]
+fn exec_joins_every_namespace() {
+    let s = Sandbox::new();
+    let c = s.start(Config::sleeper());
+    c.wait_ready();
+    let r = &c.exec_probe(&["report"])[0];
+    for kind in ["pid", "net", "ipc", "uts", "mnt", "cgroup"] {
+        let theirs = std::fs::read_link(format!("/proc/{}/ns/{kind}", c.pid())).unwrap();
+        assert_eq!(r["ns"][kind], theirs.display().to_string(), "{kind}");
+    }
+    assert_ne!(r["pid"], 1);
+    assert!(r["pids"].as_array().unwrap().contains(&json!(1)));
+}
