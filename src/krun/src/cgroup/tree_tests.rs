@@ -115,6 +115,20 @@ fn processes_go_into_sub_cgroups_but_not_out() {
 }
 
 #[test]
+fn numbers_are_read() {
+    let cgroup = Cgroup::create(at("stats"), None).unwrap();
+    let mut child = sleeper(&cgroup);
+    let metrics = cgroup.metrics().unwrap();
+    assert_eq!(metrics.pids_current, 1);
+    assert!(metrics.cpu.contains_key("usage_usec") && metrics.cpu_psi.is_some());
+    assert_eq!(cgroup.stats().unwrap().pids.current, 1);
+    assert_eq!(cgroup.oom_kills().unwrap(), 0);
+    cgroup.kill_all().unwrap();
+    child.wait().unwrap();
+    cgroup.delete().unwrap();
+}
+
+#[test]
 fn the_owner_of_a_user_namespace_gets_the_delegated_files() {
     use std::os::unix::fs::MetadataExt;
     let cgroup = Cgroup::create(at("chown"), None).unwrap();
