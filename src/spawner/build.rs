@@ -2,7 +2,7 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for arg in ["-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-z,norelro", "-Wl,-n"] {
+    for arg in ["-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none"] {
         println!("cargo::rustc-link-arg-bin=krun-init={arg}");
     }
 }

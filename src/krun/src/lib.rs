@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod host;
 pub mod launch;
 pub mod log;
 pub mod plan;

@@ -176,3 +176,9 @@ impl<'a> Arena<'a> {
         text.unwrap_or(c"")
     }
 }
+
+/// The bytes of a slice of plain values.
+pub fn bytes_of_slice<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: no padding, so all bytes are initialised; the borrow keeps them alive.
+    unsafe { core::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}

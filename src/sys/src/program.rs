@@ -8,21 +8,19 @@ use core::ffi::{CStr, c_char};
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
-        const _: () = {
-            extern "C" fn main(stack: *const usize) -> ! {
-                $main($crate::program::first_argument(stack))
-            }
-            #[cfg(target_arch = "x86_64")]
-            ::core::arch::global_asm!(
-                ".globl _start", "_start:", "xor %ebp, %ebp", "mov %rsp, %rdi", "and $-16, %rsp", "call {main}",
-                "ud2", main = sym main, options(att_syntax)
-            );
-            #[cfg(target_arch = "aarch64")]
-            ::core::arch::global_asm!(
-                ".globl _start", "_start:", "mov x29, #0", "mov x30, #0", "mov x0, sp", "bl {main}", "brk #1",
-                main = sym main
-            );
-        };
+        extern "C" fn _krun_main(stack: *const usize) -> ! {
+            $main($crate::program::first_argument(stack))
+        }
+        #[cfg(target_arch = "x86_64")]
+        ::core::arch::global_asm!(
+            ".globl _start", "_start:", "xor %ebp, %ebp", "mov %rsp, %rdi", "and $-16, %rsp", "call {main}", "ud2",
+            main = sym _krun_main, options(att_syntax)
+        );
+        #[cfg(target_arch = "aarch64")]
+        ::core::arch::global_asm!(
+            ".globl _start", "_start:", "mov x29, #0", "mov x30, #0", "mov x0, sp", "bl {main}", "brk #1",
+            main = sym _krun_main
+        );
     };
 }
 

@@ -1,3 +1,292 @@
 //! From a container specification to the plan its birth follows.
+//!
+//! `(Spec, Facts) -> PlanBuf`, without side effects: what a plan needs to have
+//! open already (namespaces, sockets) comes in as numbers. Everything the child
+//! would have to think about is decided here.
 
+mod affinity;
+mod buf;
+mod devices;
+mod error;
+mod hooks;
+mod identity;
+mod mount_options;
+mod mounts;
+mod namespaces;
+mod process;
+mod sched;
 pub mod seccomp;
+
+pub use buf::{Frozen, PlanBuf};
+pub use error::PlanError;
+pub use namespaces::{Joined, Namespaces};
+pub use process::merge_env;
+
+use std::path::{Path, PathBuf};
+
+use krun_spawner::plan::{Fds, flag};
+use nix::libc;
+use oci_spec::runtime::{LinuxIdMapping, Process, Spec};
+
+use crate::host::Facts;
+
+/// What a plan depends on besides the specification.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The specification.
+    pub spec: &'a Spec,
+    /// Absolute path of the bundle.
+    pub bundle: &'a Path,
+    /// The container's id.
+    pub id: &'a str,
+    /// Facts about this host.
+    pub facts: &'a Facts,
+    /// Descriptors by role; -1 where there is none.
+    pub fds: Fds,
+    /// Namespaces that are joined, opened.
+    pub joined: &'a [Joined],
+    /// Trees of bind mounts that the parent opened, by index of the mount.
+    pub trees: &'a [Tree],
+    /// The container's cgroup on the host, where it is bound as a fallback.
+    pub cgroup: Option<PathBuf>,
+    /// The parent moves the process into its cgroup while it waits.
+    pub await_cgroup: bool,
+    /// The container waits for `start`.
+    pub gate: bool,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// The parent has disabled transparent huge pages for itself.
+    pub reset_thp: bool,
+    /// setgroups(2) is denied in the new user namespace.
+    pub deny_setgroups: bool,
+    /// Prestart or createRuntime hooks wait for the child.
+    pub await_hooks: bool,
+}
+
+/// A bind mount whose source the parent has opened, or whose ids are mapped.
+#[derive(Clone, Copy, Debug)]
+pub struct Tree {
+    /// Index into the specification's mounts.
+    pub index: usize,
+    /// The detached tree, or -1.
+    pub tree: i32,
+    /// A user namespace for its id maps, or -1.
+    pub idmap: i32,
+}
+
+/// Builds the plan of a new container.
+///
+/// # Errors
+/// A value that has no meaning for the kernel, named by its JSON path.
+pub fn build(request: &Request<'_>) -> Result<Frozen, PlanError> {
+    let spec = request.spec;
+    let process = spec.process().as_ref().ok_or(PlanError::Missing("process"))?;
+    let mut buf = PlanBuf::new();
+    buf.plan.fds = request.fds;
+    buf.plan.flags = flag::AWAIT_READY | flag::SETSID | flag::RESET_AFFINITY | flag::CREATE_CWD;
+    set(&mut buf, flag::GATE, request.gate);
+    set(&mut buf, flag::NO_PIVOT, request.no_pivot);
+    set(&mut buf, flag::RESET_THP, request.reset_thp);
+    set(&mut buf, flag::AWAIT_HOOKS, request.await_hooks);
+    set(&mut buf, flag::AWAIT_CGROUP, request.await_cgroup);
+
+    let namespaces = namespaces::plan(&mut buf, request)?;
+    if namespaces.new_mount {
+        root(&mut buf, request)?;
+        mounts::plan(&mut buf, request, &namespaces)?;
+        devices::plan(&mut buf, request, &namespaces)?;
+        paths(&mut buf, spec);
+        sysctls(&mut buf, spec);
+    } else {
+        set(&mut buf, flag::CHROOT, !namespaces.joined_mount);
+        buf.plan.root.path = buf.path(&rootfs(request)?);
+    }
+    names(&mut buf, spec);
+    hooks::plan(&mut buf, request);
+    common(&mut buf, request, process, namespaces.new_user || namespaces.joined_user)?;
+    if let Some(linux) = spec.linux() {
+        if let Some(profile) = linux.seccomp() {
+            buf.seccomp(&seccomp::compile(profile)?);
+        }
+        sched::memory_policy(&mut buf, linux)?;
+        sched::personality(&mut buf, linux)?;
+    }
+    Ok(buf.freeze())
+}
+
+/// What an exec'd process depends on.
+#[derive(Debug)]
+pub struct ExecRequest<'a> {
+    /// The process.
+    pub process: &'a Process,
+    /// The container's id.
+    pub id: &'a str,
+    /// Facts about this host.
+    pub facts: &'a Facts,
+    /// Descriptors by role.
+    pub fds: Fds,
+    /// Namespaces to enter, opened, in order.
+    pub joined: &'a [Joined],
+    /// Whether one of them is a user namespace, and whether its id 0 is mapped.
+    pub user_namespace: Option<UserNamespace>,
+    /// The container's filter.
+    pub seccomp: Option<&'a seccomp::Program>,
+    /// `create --no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// The parent moves the process into its cgroup while it waits.
+    pub await_cgroup: bool,
+    /// The parent has disabled transparent huge pages for itself.
+    pub reset_thp: bool,
+}
+
+/// The user namespace that exec enters.
+#[derive(Clone, Copy, Debug)]
+pub struct UserNamespace {
+    /// Id 0 has a meaning in it.
+    pub root_mapped: bool,
+    /// setgroups(2) is denied in it.
+    pub deny_setgroups: bool,
+}
+
+/// Builds the plan of a process in an existing container: the same as a new
+/// container's, with everything joined and nothing mounted.
+///
+/// # Errors
+/// A value that has no meaning for the kernel, named by its JSON path.
+pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
+    let mut buf = PlanBuf::new();
+    buf.plan.fds = request.fds;
+    buf.plan.flags = flag::AWAIT_READY | flag::SETSID | flag::RESET_AFFINITY | flag::HELPER;
+    set(&mut buf, flag::AWAIT_CGROUP, request.await_cgroup);
+    set(&mut buf, flag::RESET_THP, request.reset_thp);
+    namespaces::plan_exec(&mut buf, request);
+    let user = request.user_namespace;
+    set(&mut buf, flag::BECOME_ROOT, user.is_some_and(|user| user.root_mapped));
+    set(&mut buf, flag::KEEP_GROUPS, user.is_some_and(|user| user.deny_setgroups));
+    set(&mut buf, flag::REOPEN_NULL, true);
+    keyring(&mut buf, request.id, request.no_new_keyring);
+    process::plan(&mut buf, request.process)?;
+    identity::plan(&mut buf, request.process, request.facts, user.is_some());
+    sched::plan(&mut buf, request.process)?;
+    if let Some(program) = request.seccomp {
+        buf.seccomp(program);
+    }
+    Ok(buf.freeze())
+}
+
+/// What a new container's process shares with an exec'd one.
+fn common(
+    buf: &mut PlanBuf,
+    request: &Request<'_>,
+    process: &Process,
+    in_user: bool,
+) -> Result<(), PlanError> {
+    set(buf, flag::REOPEN_NULL, buf.plan.flags & flag::ROOTFS != 0);
+    keyring(buf, request.id, request.no_new_keyring);
+    process::plan(buf, process)?;
+    identity::plan(buf, process, request.facts, in_user);
+    sched::plan(buf, process)
+}
+
+fn set(buf: &mut PlanBuf, bit: u64, on: bool) {
+    if on {
+        buf.plan.flags |= bit;
+    }
+}
+
+/// A session keyring per container, as runc names it: `_ses.ID`.
+fn keyring(buf: &mut PlanBuf, id: &str, keep: bool) {
+    if !keep {
+        set(buf, flag::KEYRING, true);
+        buf.plan.keyring = buf.str(&format!("_ses.{id}"));
+    }
+}
+
+/// The root file system's absolute path.
+///
+/// # Errors
+/// There is no `root`.
+pub fn rootfs(request: &Request<'_>) -> Result<PathBuf, PlanError> {
+    let root = request.spec.root().as_ref().ok_or(PlanError::Missing("root"))?;
+    Ok(request.bundle.join(root.path()))
+}
+
+fn root(buf: &mut PlanBuf, request: &Request<'_>) -> Result<(), PlanError> {
+    let spec = request.spec;
+    set(buf, flag::ROOTFS, true);
+    set(buf, flag::READONLY_ROOT, spec.root().as_ref().is_some_and(|root| root.readonly() == Some(true)));
+    buf.plan.root.path = buf.path(&rootfs(request)?);
+    let wanted = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or("");
+    // "/" is made a slave (or private) so that nothing reaches the host; what
+    // the container asked for is set at the end, on its own root.
+    let (first, last) = match wanted {
+        "" => (libc::MS_SLAVE | libc::MS_REC, 0),
+        "private" => (libc::MS_PRIVATE, 0),
+        "rprivate" => (libc::MS_PRIVATE | libc::MS_REC, 0),
+        "slave" => (libc::MS_SLAVE, libc::MS_SLAVE),
+        "rslave" => (libc::MS_SLAVE | libc::MS_REC, libc::MS_SLAVE | libc::MS_REC),
+        "shared" => (libc::MS_SHARED, libc::MS_SHARED),
+        "rshared" => (libc::MS_SHARED | libc::MS_REC, libc::MS_SHARED | libc::MS_REC),
+        "unbindable" => (libc::MS_SLAVE | libc::MS_REC, libc::MS_UNBINDABLE),
+        "runbindable" => (libc::MS_SLAVE | libc::MS_REC, libc::MS_UNBINDABLE | libc::MS_REC),
+        other => return Err(PlanError::invalid("linux.rootfsPropagation", other, "a propagation type")),
+    };
+    buf.plan.root.propagation = first;
+    buf.plan.root.final_propagation = last;
+    // A mount that is not recursively cut off may still be shared.
+    set(buf, flag::SHARED_ROOT, first & libc::MS_REC == 0 || first & libc::MS_SHARED != 0);
+    Ok(())
+}
+
+fn paths(buf: &mut PlanBuf, spec: &Spec) {
+    let Some(linux) = spec.linux() else { return };
+    let masked: Vec<_> = linux.masked_paths().iter().flatten().map(|path| buf.str(path)).collect();
+    buf.plan.masked = buf.slice(&masked);
+    let readonly: Vec<_> = linux.readonly_paths().iter().flatten().map(|path| buf.str(path)).collect();
+    buf.plan.readonly = buf.slice(&readonly);
+}
+
+fn sysctls(buf: &mut PlanBuf, spec: &Spec) {
+    let Some(sysctl) = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref()) else { return };
+    let mut sorted: Vec<_> = sysctl.iter().collect();
+    sorted.sort();
+    let entries: Vec<_> = sorted
+        .into_iter()
+        .map(|(key, value)| krun_spawner::plan::Sysctl {
+            path: buf.str(&format!("sys/{}", sysctl_path(key))),
+            value: buf.str(value),
+        })
+        .collect();
+    buf.plan.sysctls = buf.slice(&entries);
+}
+
+/// A key's path (sysctl(8)): whichever of "." and "/" comes first separates,
+/// the other is part of a name.
+fn sysctl_path(key: &str) -> String {
+    let swap = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        c => c,
+    };
+    match key.find(['.', '/']) {
+        Some(at) if key.as_bytes().get(at) == Some(&b'.') => key.chars().map(swap).collect(),
+        _ => key.to_owned(),
+    }
+}
+
+fn names(buf: &mut PlanBuf, spec: &Spec) {
+    if let Some(name) = spec.hostname().as_ref().filter(|name| !name.is_empty()) {
+        buf.plan.hostname = buf.str(name);
+    }
+    if let Some(name) = spec.domainname().as_ref().filter(|name| !name.is_empty()) {
+        buf.plan.domainname = buf.str(name);
+    }
+}
+
+/// Whether id 0 has a meaning under these maps.
+#[must_use]
+pub fn maps_root(maps: &[LinuxIdMapping]) -> bool {
+    maps.iter().any(|map| map.container_id() == 0 && map.size() > 0)
+}

@@ -1,0 +1,65 @@
+//! Builds krun-init, the child half of the spawner, for krun to embed.
+//!
+//! It is a program without std or a C library, so it cannot be a plain
+//! dependency: a nested cargo builds it with flags and a target directory of
+//! its own.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn main() {
+    for watched in ["../spawner", "../sys"] {
+        println!("cargo::rerun-if-changed={watched}/src");
+        println!("cargo::rerun-if-changed={watched}/Cargo.toml");
+    }
+    println!("cargo::rerun-if-changed=build.rs");
+    let var = |name| env::var_os(name).unwrap_or_else(|| fail(&format!("cargo sets no {name}")));
+    let target = var("TARGET");
+    let out = PathBuf::from(var("OUT_DIR"));
+    let target_dir = out.join("init");
+    let flags = ["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "-Cforce-unwind-tables=no"];
+
+    let mut cargo = Command::new(var("CARGO"));
+    cargo
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--features",
+            "program",
+            "--bin",
+            "krun-init",
+            "--manifest-path",
+        ])
+        .arg(PathBuf::from(var("CARGO_MANIFEST_DIR")).join("../spawner/Cargo.toml"))
+        .arg("--target")
+        .arg(&target)
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
+    // What the outer build sets for itself: lints, coverage and other flags.
+    for name in [
+        "RUSTFLAGS",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CLIPPY_ARGS",
+        "CARGO_BUILD_TARGET_DIR",
+        "CARGO_TARGET_DIR",
+    ] {
+        cargo.env_remove(name);
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => fail(&format!("building krun-init: {status}")),
+        Err(error) => fail(&format!("starting cargo for krun-init: {error}")),
+    }
+    let program = target_dir.join(&target).join("release/krun-init");
+    println!("cargo::rustc-env=KRUN_INIT={}", program.display());
+}
+
+fn fail(message: &str) -> ! {
+    println!("cargo::error={message}");
+    std::process::exit(1)
+}

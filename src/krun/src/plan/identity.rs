@@ -1,0 +1,51 @@
+//! Ids and capabilities.
+
+use std::str::FromStr;
+
+use krun_spawner::plan::{Identity, flag};
+use oci_spec::runtime::{Capabilities, Process};
+
+use super::{PlanBuf, set};
+use crate::host::Facts;
+
+/// Plans who the process is. In a user namespace of its own it has every
+/// capability to choose from, otherwise what krun has.
+pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) {
+    let user = process.user();
+    let groups = user.additional_gids().as_deref().unwrap_or_default();
+    let all = mask_up_to(facts.last_cap);
+    let available = if in_user { all } else { facts.permitted & all };
+    let caps = process.capabilities().as_ref();
+    let set_of = |which: Option<&Capabilities>| which.map_or(0, mask) & available;
+    buf.plan.identity = Identity {
+        uid: user.uid(),
+        gid: user.gid(),
+        umask: user.umask().unwrap_or(0o022),
+        last_cap: facts.last_cap,
+        groups: buf.slice(groups),
+        bounding: set_of(caps.and_then(|caps| caps.bounding().as_ref())),
+        effective: set_of(caps.and_then(|caps| caps.effective().as_ref())),
+        permitted: set_of(caps.and_then(|caps| caps.permitted().as_ref())),
+        inheritable: set_of(caps.and_then(|caps| caps.inheritable().as_ref())),
+        // Not filtered: one that cannot be raised is an error that names it.
+        ambient: caps.and_then(|caps| caps.ambient().as_ref()).map_or(0, mask) & all,
+    };
+    if caps.is_none() {
+        // No capabilities member: what krun has is kept, as with runc.
+        let id = &mut buf.plan.identity;
+        (id.bounding, id.effective, id.permitted) = (available, available, available);
+    }
+    set(buf, flag::NO_NEW_PRIVS, process.no_new_privileges() == Some(true));
+}
+
+fn mask_up_to(last: u32) -> u64 {
+    u64::MAX >> (63 - last.min(63))
+}
+
+/// A set's bits (capabilities(7)), by way of the names both crates share.
+#[must_use]
+pub fn mask(set: &Capabilities) -> u64 {
+    set.iter()
+        .filter_map(|cap| caps::Capability::from_str(&format!("CAP_{cap}")).ok())
+        .fold(0, |bits, cap| bits | cap.bitmask())
+}

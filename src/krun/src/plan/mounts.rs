@@ -1,0 +1,254 @@
+//! Mounts of the specification, made ready for the kernel.
+
+use std::path::{Path, PathBuf};
+
+use krun_spawner::plan::{FsOption, Mount as Planned, mount_flag, mount_kind};
+use krun_sys::plain::Str;
+use nix::libc;
+use oci_spec::runtime::Mount;
+
+use super::mount_options::Options;
+use super::{Namespaces, PlanBuf, PlanError, Request};
+
+/// Longest value that fsconfig(2) takes, with its NUL.
+const FSCONFIG_MAX: usize = 256;
+/// File systems without a device: read-only is a matter of the mount alone.
+const VIRTUAL: &[&str] =
+    &["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup2", "ramfs", "bpf", "securityfs"];
+/// Files in /proc that an engine (lxcfs) may cover, as runc allows.
+const PROC_FILES: &[&str] = &[
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// Plans all mounts, in order.
+pub fn plan(buf: &mut PlanBuf, request: &Request<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
+    let mounts = request.spec.mounts().as_deref().unwrap_or_default();
+    let mut planned = Vec::with_capacity(mounts.len());
+    for (index, mount) in mounts.iter().enumerate() {
+        let one = One { request, namespaces, mount, index, options: options(mount) };
+        planned.push(one.plan(buf)?);
+    }
+    buf.plan.mounts = buf.slice(&planned);
+    Ok(())
+}
+
+fn options(mount: &Mount) -> Options {
+    Options::parse(mount.options().as_deref().unwrap_or_default())
+}
+
+/// Whether a mount binds a path of the host.
+#[must_use]
+pub fn is_bind(mount: &Mount) -> bool {
+    options(mount).bind || mount.typ().as_deref() == Some("bind")
+}
+
+struct One<'a> {
+    request: &'a Request<'a>,
+    namespaces: &'a Namespaces,
+    mount: &'a Mount,
+    index: usize,
+    options: Options,
+}
+
+impl One<'_> {
+    fn plan(&self, buf: &mut PlanBuf) -> Result<Planned, PlanError> {
+        let target = clean(self.mount.destination());
+        let fstype = self.mount.typ().as_deref().unwrap_or("");
+        let mut planned = Planned {
+            index: u32::try_from(self.index).unwrap_or(u32::MAX),
+            tree: -1,
+            idmap: -1,
+            target: buf.path(&target),
+            flags: self.flags(&target),
+            propagation: self.options.propagation,
+            rec_set: self.options.rec_set,
+            rec_clr: self.options.rec_clear,
+            ..Planned::default()
+        };
+        let bind = self.options.bind || fstype == "bind";
+        if target == Path::new("/proc") && fstype != "proc" {
+            self.refuse_fake_proc(bind)?;
+        }
+        if self.options.remount || (!bind && matches!(fstype, "" | "none")) {
+            planned.kind = mount_kind::REMOUNT;
+            (planned.attr_set, planned.attr_clr) = (self.options.set, self.options.clear);
+        } else if bind {
+            self.bind(buf, &mut planned);
+        } else if fstype == "cgroup" || fstype == "cgroup2" {
+            self.cgroup(buf, &mut planned);
+        } else {
+            self.filesystem(buf, &mut planned, fstype);
+        }
+        Ok(planned)
+    }
+
+    fn flags(&self, target: &Path) -> u32 {
+        let o = &self.options;
+        let mut flags = 0;
+        let mut set = |bit, on: bool| flags |= if on { bit } else { 0 };
+        set(mount_flag::RECURSIVE, o.recursive);
+        set(mount_flag::COPY_UP, o.copy_up);
+        set(mount_flag::SOURCE_NOFOLLOW, o.source_nofollow);
+        set(mount_flag::TARGET_NOFOLLOW, o.target_nofollow);
+        set(mount_flag::COPY_SYMLINK, o.copy_symlink);
+        set(mount_flag::IDMAP_RECURSIVE, o.ridmap);
+        set(mount_flag::PROPAGATION_RECURSIVE, o.propagation_recursive);
+        set(mount_flag::PROC_TARGET, PROC_FILES.iter().any(|file| target == Path::new(file)));
+        flags
+    }
+
+    /// A directory that poses as procfs would swallow what krun and the
+    /// container write there (CVE-2019-16884, CVE-2019-19921).
+    fn refuse_fake_proc(&self, bind: bool) -> Result<(), PlanError> {
+        let source = self.mount.source().as_deref().unwrap_or(Path::new(""));
+        let is_proc = |path: &Path| {
+            nix::sys::statfs::statfs(path)
+                .is_ok_and(|st| st.filesystem_type() == nix::sys::statfs::PROC_SUPER_MAGIC)
+        };
+        if bind && is_proc(source) {
+            return Ok(());
+        }
+        let path = format!("mounts[{}]", self.index);
+        Err(PlanError::conflict(path, "\"/proc\" cannot be mounted because it is not of type proc"))
+    }
+
+    fn bind(&self, buf: &mut PlanBuf, planned: &mut Planned) {
+        planned.kind = mount_kind::BIND;
+        let source = self.request.bundle.join(self.mount.source().as_deref().unwrap_or(Path::new("")));
+        planned.source = buf.path(&source);
+        (planned.attr_set, planned.attr_clr) = (self.options.set, self.options.clear);
+        if let Some(tree) = self.request.trees.iter().find(|tree| tree.index == self.index) {
+            (planned.tree, planned.idmap) = (tree.tree, tree.idmap);
+        }
+    }
+
+    /// cgroup v2 of the container's own namespace; or, where the kernel refuses
+    /// one, the container's directory of the host's.
+    fn cgroup(&self, buf: &mut PlanBuf, planned: &mut Planned) {
+        let facts = self.request.facts;
+        planned.fstype = buf.str("cgroup2");
+        planned.flags |= mount_flag::FALLBACK_BIND | mount_flag::ORDINARY_TARGET;
+        planned.attr = attr(&self.options);
+        let foreign = !facts.privileged || self.namespaces.new_user || self.namespaces.joined_user;
+        if foreign && !self.namespaces.private_cgroup {
+            // The host's tree would be writable (CVE-2023-25809).
+            planned.attr |= attr_bits(libc::MOUNT_ATTR_RDONLY);
+        }
+        let source = match &self.request.cgroup {
+            Some(cgroup) if self.namespaces.private_cgroup => cgroup.clone(),
+            _ => facts.cgroup_mount.clone(),
+        };
+        planned.source = buf.path(&source);
+        let data: Vec<_> =
+            self.options.data.iter().filter(|o| o.starts_with("nsdelegate")).cloned().collect();
+        planned.options = fs_options(buf, &[], &data);
+    }
+
+    fn filesystem(&self, buf: &mut PlanBuf, planned: &mut Planned, fstype: &str) {
+        planned.fstype = buf.str(fstype);
+        planned.attr = attr(&self.options);
+        match fstype {
+            "proc" => planned.flags |= mount_flag::ORDINARY_TARGET,
+            "sysfs" => planned.flags |= mount_flag::ORDINARY_TARGET | mount_flag::FALLBACK_BIND,
+            _ => {}
+        }
+        planned.source = self.source(buf, fstype);
+        let data = self.data(fstype);
+        if fstype == "tmpfs" {
+            if !data.iter().any(|option| option.starts_with("mode=")) {
+                planned.flags |= mount_flag::INHERIT_MODE;
+            }
+            if planned.attr & attr_bits(libc::MOUNT_ATTR_RDONLY) != 0 {
+                planned.attr &= !attr_bits(libc::MOUNT_ATTR_RDONLY);
+                planned.flags |= mount_flag::LATE_READONLY;
+            }
+        }
+        let long =
+            |option: &String| option.split_once('=').is_some_and(|(_, value)| value.len() >= FSCONFIG_MAX);
+        if data.iter().any(long) {
+            planned.kind = mount_kind::CLASSIC;
+            planned.ms_flags = self.options.ms;
+            planned.data = buf.str(data.join(","));
+            return;
+        }
+        planned.kind = mount_kind::FILESYSTEM;
+        let mut superblock = self.options.superblock.clone();
+        if !VIRTUAL.contains(&fstype) && self.options.set & libc::MOUNT_ATTR_RDONLY != 0 {
+            superblock.push("ro");
+        }
+        planned.options = fs_options(buf, &superblock, &data);
+    }
+
+    /// The file system's options, with the label of the container's mounts.
+    fn data(&self, fstype: &str) -> Vec<String> {
+        let mut data = self.options.data.clone();
+        let label = self.request.spec.linux().as_ref().and_then(|linux| linux.mount_label().clone());
+        if let Some(label) = label.filter(|label| !label.is_empty() && !matches!(fstype, "proc" | "sysfs")) {
+            data.push(format!("context={label}"));
+        }
+        data
+    }
+
+    fn source(&self, buf: &mut PlanBuf, fstype: &str) -> Str {
+        let source = self.mount.source().as_ref().filter(|source| !source.as_os_str().is_empty());
+        match source {
+            // What is bound if sysfs is refused; the name has no other meaning.
+            _ if fstype == "sysfs" => buf.str("/sys"),
+            Some(source) => buf.path(source),
+            None => Str::default(),
+        }
+    }
+}
+
+fn attr_bits(attr: u64) -> u32 {
+    // All MOUNT_ATTR_* that fsmount(2) takes are below 2^32.
+    u32::try_from(attr).unwrap_or(0)
+}
+
+fn attr(options: &Options) -> u32 {
+    attr_bits(options.set | options.rec_set)
+}
+
+fn fs_options(buf: &mut PlanBuf, superblock: &[&str], data: &[String]) -> krun_sys::plain::Slice<FsOption> {
+    let flags: Vec<_> =
+        superblock.iter().map(|name| FsOption { key: buf.str(name), value: Str::default() }).collect();
+    let split = |option: &String| match option.split_once('=') {
+        Some((key, value)) => FsOption { key: buf.str(key), value: buf.str(value) },
+        None => FsOption { key: buf.str(option), value: Str::default() },
+    };
+    let all: Vec<_> = flags.into_iter().chain(data.iter().map(split).collect::<Vec<_>>()).collect();
+    buf.slice(&all)
+}
+
+/// An absolute path without ".", ".." and doubled slashes, as a lexical join
+/// below "/" (runc accepts relative destinations likewise).
+fn clean(path: &Path) -> PathBuf {
+    use std::path::Component;
+    let mut out = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::Normal(name) => out.push(name),
+            _ => {}
+        }
+    }
+    out
+}
+
+/// Whether /dev is bound from the host: then nothing is created in it.
+#[must_use]
+pub fn binds_dev(request: &Request<'_>) -> bool {
+    let mounts = request.spec.mounts().as_deref().unwrap_or_default();
+    mounts.iter().any(|mount| clean(mount.destination()) == Path::new("/dev") && is_bind(mount))
+}
