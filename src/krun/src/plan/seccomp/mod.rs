@@ -16,6 +16,8 @@ mod dump;
 mod error;
 mod rules;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
 
