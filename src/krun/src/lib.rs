@@ -1,10 +1,14 @@
 //! krun as a library: everything the command and the containerd shim share.
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod cgroup;
+mod chain;
 pub mod clock;
 pub mod host;
 pub mod launch;
 pub mod log;
 pub mod plan;
 pub mod state;
+
+pub use chain::{chain, errno_text};

@@ -21,15 +21,15 @@ fn main() -> ExitCode {
     match commands::dispatch(&global, words) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            krun::log::error(commands::chain(failure.error.as_ref()));
+            krun::log::error(krun::chain(failure.error.as_ref()));
             ExitCode::from(failure.code)
         }
     }
 }
 
 /// Fails before there is a log to write to.
-fn refuse(error: impl std::error::Error) -> ExitCode {
+fn refuse(error: impl std::error::Error + 'static) -> ExitCode {
     let _ = krun::log::install(krun::log::Settings::default());
-    krun::log::error(error);
+    krun::log::error(krun::chain(&error));
     ExitCode::FAILURE
 }

@@ -2,7 +2,6 @@
 pub mod version;
 
 use std::error::Error;
-use std::fmt::Write as _;
 
 use crate::cli::args::Parsed;
 use crate::cli::{self, Request};
@@ -24,17 +23,6 @@ impl<E: Error + 'static> From<E> for Failure {
 
 /// What a command gives back: the exit code of krun.
 pub type Outcome = Result<u8, Failure>;
-
-/// An error and its sources as one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
-    text
-}
 
 /// Runs the command behind the global flags.
 pub fn dispatch(global: &Parsed, words: Vec<String>) -> Outcome {

@@ -28,7 +28,7 @@ pub struct StateDir {
 pub struct Lock(#[allow(dead_code, reason = "the lock is released by dropping it")] Flock<OwnedFd>);
 
 fn call(call: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(Errno) -> StateError {
-    move |errno| StateError::Call { call, path: path.into(), errno }
+    move |errno| StateError::Call { call, path: path.into(), source: errno }
 }
 
 impl StateDir {

@@ -29,17 +29,17 @@ pub enum StateError {
         euid: u32,
     },
     /// A system call on a file of the state directory.
-    #[error("{}: {call}: {}", path.display(), errno.desc())]
+    #[error("{call} {}", path.display())]
     Call {
         /// The system call, as in the man page.
         call: &'static str,
         /// The file.
         path: PathBuf,
         /// What the kernel said.
-        errno: Errno,
+        source: Errno,
     },
     /// `state.json` is not what krun writes.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,

@@ -1,0 +1,203 @@
+//! Reads config.json. The common case is one parse of bytes that are read once; only a file that fails it is looked at
+//! again, to tolerate what the specification wants tolerated and to name the JSON path of what is wrong.
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use oci_spec::runtime::{Capability, LinuxResources, Process, Spec};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Bundle, BundleError};
+use crate::log;
+
+/// The largest config.json that is read, in bytes; engines write some tens of kilobytes.
+const LARGEST: u64 = 16 << 20;
+
+/// Loads the bundle in `dir`, an absolute path; its config.json, or the file `config`.
+///
+/// # Errors
+/// [`BundleError`] with the file or the JSON path. Nothing is judged that [`super::validate`] judges.
+pub fn load(dir: &Path, config: Option<&Path>) -> Result<Bundle, BundleError> {
+    let path = match config {
+        Some(config) => dir.join(config),
+        None => dir.join("config.json"),
+    };
+    let bytes = read(&path)?;
+    let mut spec: Spec = parse(&bytes, &path, tolerate_spec)?;
+    if spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()).is_some_and(has_zero_pids_limit) {
+        forget_unset_pids_limit(&mut spec, &bytes);
+    }
+    Ok(Bundle { dir: dir.to_owned(), spec })
+}
+
+/// The description that `exec --process` reads; `path` is only named in errors.
+///
+/// # Errors
+/// [`BundleError`].
+pub fn process_from_json(bytes: &[u8], path: &Path) -> Result<Process, BundleError> {
+    parse(bytes, path, tolerate_process)
+}
+
+/// The limits that `update --resources` reads; `path` is only named in errors.
+///
+/// # Errors
+/// [`BundleError`].
+pub fn resources_from_json(bytes: &[u8], path: &Path) -> Result<LinuxResources, BundleError> {
+    let mut resources: LinuxResources = parse(bytes, path, |_| ())?;
+    let limit = |value: &Value| value.pointer("/pids/limit").is_some_and(|limit| !limit.is_null());
+    if has_zero_pids_limit(&resources)
+        && !serde_json::from_slice::<Value>(bytes).is_ok_and(|value| limit(&value))
+    {
+        resources.set_pids(None);
+    }
+    Ok(resources)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
+    let wrong = |source| BundleError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound if path.parent().is_some_and(Path::is_dir) => {
+            BundleError::Missing { path: path.to_owned() }
+        }
+        _ => wrong(source),
+    })?;
+    let size = file.metadata().map_err(wrong)?.len();
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(LARGEST)).unwrap_or_default() + 1);
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(BundleError::Large { path: path.to_owned(), limit: LARGEST });
+    }
+    Ok(bytes)
+}
+
+/// `tolerate` removes from the JSON what must not be an error.
+fn parse<T: DeserializeOwned>(
+    bytes: &[u8],
+    path: &Path,
+    tolerate: impl FnOnce(&mut Value),
+) -> Result<T, BundleError> {
+    let parsed = match serde_json::from_slice(bytes) {
+        Ok(parsed) => parsed,
+        Err(error) => parse_again(bytes, path, error, tolerate)?,
+    };
+    // Only an escape can bring a NUL into a JSON string.
+    if bytes.windows(6).any(|window| window == br"\u0000") {
+        refuse_nul(bytes)?;
+    }
+    Ok(parsed)
+}
+
+fn parse_again<T: DeserializeOwned>(
+    bytes: &[u8],
+    path: &Path,
+    error: serde_json::Error,
+    tolerate: impl FnOnce(&mut Value),
+) -> Result<T, BundleError> {
+    let syntax = |at, error| BundleError::Syntax { path: path.to_owned(), at, error };
+    if error.is_syntax() || error.is_eof() {
+        return Err(syntax(String::new(), error));
+    }
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| syntax(String::new(), error))?;
+    tolerate(&mut value);
+    // A repeated key is gone from `value`, where the last one wins; then the first error stands.
+    let tolerated = serde_path_to_error::deserialize(value);
+    let Err(failed) = tolerated else {
+        return if error.to_string().starts_with("duplicate field") {
+            Err(syntax(String::new(), error))
+        } else {
+            tolerated.map_err(|error| syntax(String::new(), error.into_inner()))
+        };
+    };
+    // Once more from the text, for the line and column; unless that stumbles over something that is tolerated.
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let located: Result<T, _> = serde_path_to_error::deserialize(&mut text);
+    let path_of = |error: &serde_path_to_error::Error<serde_json::Error>| match error.path().to_string() {
+        top if top == "." => String::new(),
+        path => format!("{path}: {}", runc_words(&path)),
+    };
+    match located {
+        Err(located) if located.path().to_string() == failed.path().to_string() => {
+            Err(syntax(path_of(&located), located.into_inner()))
+        }
+        _ => Err(syntax(path_of(&failed), failed.into_inner())),
+    }
+}
+
+/// What runc says of an unknown value in these places, where callers look for it.
+fn runc_words(path: &str) -> &'static str {
+    match path {
+        "linux.memoryPolicy.mode" => "invalid memory policy mode: ",
+        "linux.personality.domain" => "invalid personality domain: ",
+        flag if flag.starts_with("linux.memoryPolicy.flags[") => "invalid memory policy flag: ",
+        _ => "",
+    }
+}
+
+fn tolerate_spec(value: &mut Value) {
+    if let Some(process) = value.get_mut("process") {
+        tolerate_process(process);
+    }
+}
+
+/// Unknown capabilities are left out with a warning (runtime-spec, "Linux Process"); `user` may be missing, as with runc.
+fn tolerate_process(process: &mut Value) {
+    if let Some(process) = process.as_object_mut() {
+        process.entry("user").or_insert_with(|| Value::Object(serde_json::Map::default()));
+    }
+    let Some(sets) = process.get_mut("capabilities").and_then(Value::as_object_mut) else { return };
+    for (set, names) in sets.iter_mut() {
+        let Some(names) = names.as_array_mut() else { continue };
+        names.retain(|name| {
+            let known = !name.is_string() || serde_json::from_value::<Capability>(name.clone()).is_ok();
+            if !known {
+                log::warning(format_args!("process.capabilities.{set}: ignoring unknown capability {name}"));
+            }
+            known
+        });
+    }
+}
+
+fn has_zero_pids_limit(resources: &LinuxResources) -> bool {
+    resources.pids().as_ref().is_some_and(|pids| pids.limit() == 0)
+}
+
+/// `"pids": {}` sets no limit, `"pids": {"limit": 0}` does; the parsed type can't tell them apart.
+fn forget_unset_pids_limit(spec: &mut Spec, bytes: &[u8]) {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    if value.pointer("/linux/resources/pids/limit").is_some_and(|limit| !limit.is_null()) {
+        return;
+    }
+    let resources = spec.linux_mut().as_mut().and_then(|linux| linux.resources_mut().as_mut());
+    if let Some(resources) = resources {
+        resources.set_pids(None);
+    }
+}
+
+/// A NUL would cut a string short on its way to the kernel: what is checked and what is done would differ.
+fn refuse_nul(bytes: &[u8]) -> Result<(), BundleError> {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    match find_nul(&value, String::new()) {
+        Some(field) => Err(BundleError::field(field, "contains a NUL byte")),
+        None => Ok(()),
+    }
+}
+
+fn find_nul(value: &Value, at: String) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then_some(at),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| find_nul(item, format!("{at}[{index}]")))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, item)| {
+            let dot = if at.is_empty() { "" } else { "." };
+            let at = format!("{at}{dot}{}", name.escape_default());
+            if name.contains('\0') { Some(at) } else { find_nul(item, at) }
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;
