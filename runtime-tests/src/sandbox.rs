@@ -200,6 +200,13 @@ impl Drop for Sandbox {
                 remove_cgroup(&group);
             }
         }
+        // What the test mounted below its directory, the last one first.
+        let dir = self.dir.display().to_string();
+        for line in host::mount_table().iter().rev() {
+            if let Some(target) = line.split(' ').nth(4).filter(|t| t.starts_with(&dir)) {
+                let _ = crate::raw::umount(target, libc::MNT_DETACH);
+            }
+        }
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -1,9 +1,13 @@
 //! The integration tests: each starts real containers and looks from inside.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod capabilities;
 mod cli;
+mod devices;
 mod exec;
+mod hooks;
 mod lifecycle;
+mod mounts;
 mod namespaces;
 mod process;
 mod state;
@@ -17,14 +21,12 @@ fn strings(v: &runtime_tests::Value) -> Vec<String> {
 }
 
 /// The mount on a target of a report, the topmost one.
-#[allow(dead_code)]
 fn mount_on(report: &runtime_tests::Value, target: &str) -> runtime_tests::Value {
     let all = report["mounts"].as_array().expect("mountinfo");
     all.iter().rfind(|m| m["target"] == target).cloned().unwrap_or_default()
 }
 
 /// Whether a mount has an option.
-#[allow(dead_code)]
 fn has_option(mount: &runtime_tests::Value, option: &str) -> bool {
     mount["options"].as_array().is_some_and(|o| o.iter().any(|x| x == option))
 }

@@ -1,0 +1,553 @@
+//! Mounts, propagation, the root filesystem, masked and read-only paths.
+
+use crate::{has_option, mount_on};
+use runtime_tests::config::{MASKED, READONLY};
+use runtime_tests::{Config, Sandbox, Value, host, json, raw, requires};
+use std::fs;
+
+/// A directory of the sandbox with a file in it.
+fn volume(s: &Sandbox, name: &str) -> String {
+    let dir = s.path(name);
+    fs::create_dir(&dir).unwrap();
+    fs::write(format!("{dir}/file"), "content").unwrap();
+    dir
+}
+
+#[test]
+fn the_default_mounts_have_their_types_and_flags() {
+    let s = Sandbox::new();
+    let r = s.report(Config::default());
+    for (target, fstype, options) in [
+        ("/proc", "proc", &["rw"][..]),
+        ("/dev", "tmpfs", &["rw", "nosuid"]),
+        ("/dev/pts", "devpts", &["nosuid", "noexec"]),
+        ("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev"]),
+        ("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        ("/sys", "sysfs", &["ro", "nosuid", "noexec", "nodev"]),
+        ("/sys/fs/cgroup", "cgroup2", &["ro", "nosuid", "noexec", "nodev"]),
+    ] {
+        let m = mount_on(&r, target);
+        assert_eq!(m["fstype"], fstype, "{target}: {m}");
+        for o in options {
+            assert!(has_option(&m, o), "{target} lacks {o}: {m}");
+        }
+    }
+    let dev = mount_on(&r, "/dev");
+    assert!(
+        dev["super"].to_string().contains("size=65536k") && dev["super"].to_string().contains("mode=755"),
+        "{dev}"
+    );
+    let pts = mount_on(&r, "/dev/pts");
+    assert!(
+        pts["super"].to_string().contains("ptmxmode=666") && pts["super"].to_string().contains("gid=5"),
+        "{pts}"
+    );
+}
+
+#[test]
+fn nothing_of_the_host_s_mount_table_is_left() {
+    let s = Sandbox::new();
+    let r = s.report(Config::default());
+    let mounts = r["mounts"].as_array().unwrap();
+    let known = ["/", "/proc", "/dev", "/sys"];
+    for m in mounts {
+        let t = m["target"].as_str().unwrap();
+        assert!(known.iter().any(|k| t == *k || (*k != "/" && t.starts_with(&format!("{k}/")))), "{m}");
+    }
+    assert_eq!(mounts.iter().filter(|m| m["target"] == "/").count(), 1);
+}
+
+#[test]
+fn a_read_only_root() {
+    let s = Sandbox::new();
+    let c = Config::probe(&["report", "--", "create", "/new", "--", "create", "/dev/shm/new"]);
+    let lines = s.probe(c.set("/root/readonly", true));
+    assert!(has_option(&mount_on(&lines[0], "/"), "ro"));
+    assert_eq!(lines[1]["errno"], "EROFS");
+    assert_eq!(lines[2]["ok"], true);
+    let lines = s.probe(Config::probe(&["report", "--", "create", "/new"]));
+    assert!(has_option(&mount_on(&lines[0], "/"), "rw"));
+    assert_eq!(lines[1]["ok"], true);
+}
+
+#[test]
+fn no_pivot_still_shows_only_the_root() {
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::probe(&["list", "/", "--", "read", "/etc/passwd"]));
+    let out = s.call(["run", "--no-pivot", "-b"]).arg(&b.dir).arg(&id).run().expect_ok();
+    let lines = out.lines();
+    assert!(lines[0]["entries"]["probe"].is_object());
+    assert!(lines[1]["data"].as_str().unwrap().contains("/home/user"));
+}
+
+#[test]
+fn a_bind_mount_and_a_read_only_one() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    let actions = [
+        "read",
+        "/mnt/a/file",
+        "--",
+        "write",
+        "/mnt/a/file",
+        "changed",
+        "--",
+        "open-write",
+        "/mnt/b/file",
+        "--",
+        "report",
+    ];
+    let c = Config::probe(&actions).mount("/mnt/a", "bind", &v, &["bind"]).mount(
+        "/mnt/b",
+        "bind",
+        &v,
+        &["rbind", "ro"],
+    );
+    let lines = s.probe(c);
+    assert_eq!(lines[0]["data"], "content");
+    assert_eq!(lines[1]["ok"], true);
+    assert_eq!(lines[2]["errno"], "EROFS");
+    assert!(has_option(&mount_on(&lines[3], "/mnt/a"), "rw"));
+    assert_eq!(fs::read_to_string(format!("{v}/file")).unwrap(), "changed");
+}
+
+#[test]
+fn bind_mounts_with_each_flag() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    let mut c = Config::default();
+    let flags = ["nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "ro"];
+    for f in flags {
+        c = c.mount(&format!("/mnt/{f}"), "bind", &v, &["bind", f]);
+    }
+    let r = s.report(c);
+    for f in flags {
+        assert!(
+            has_option(&mount_on(&r, &format!("/mnt/{f}")), f),
+            "{f}: {}",
+            mount_on(&r, &format!("/mnt/{f}"))
+        );
+    }
+}
+
+#[test]
+fn noexec_is_real() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    fs::copy(runtime_tests::runtime::probe_path(), format!("{v}/tool")).unwrap();
+    let c = Config::probe(&["spawn", "/mnt/x/tool", "exit", "0", "--", "spawn", "/mnt/y/tool", "exit", "3"]);
+    let lines =
+        s.probe(c.mount("/mnt/x", "bind", &v, &["bind", "noexec"]).mount("/mnt/y", "bind", &v, &["bind"]));
+    assert_eq!(lines[0]["errno"], "EACCES");
+    assert_eq!(lines[1]["code"], 3);
+}
+
+#[test]
+fn options_decide_a_bind_whatever_its_type() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    let lines = s.probe(Config::probe(&["read", "/mnt/file"]).mount("/mnt", "none", &v, &["rbind", "rw"]));
+    assert_eq!(lines[0]["data"], "content");
+}
+
+#[test]
+fn a_file_is_bound_on_a_new_file() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    let c = Config::probe(&["read", "/etc/new/hosts", "--", "stat", "/etc/new/hosts"]);
+    let lines = s.probe(c.mount("/etc/new/hosts", "bind", &format!("{v}/file"), &["bind", "ro"]));
+    assert_eq!(lines[0]["data"], "content");
+    assert_eq!(lines[1]["type"], "file");
+}
+
+#[test]
+fn a_source_relative_to_the_bundle() {
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::probe(&["read", "/mnt/file"]).mount("/mnt", "bind", "vol", &["bind"]));
+    fs::create_dir(b.dir.join("vol")).unwrap();
+    fs::write(b.dir.join("vol/file"), "relative").unwrap();
+    let out = s.call(["run", "-b"]).arg(&b.dir).arg(&id).cwd(&b.dir).run().expect_ok();
+    assert_eq!(out.lines()[0]["data"], "relative");
+}
+
+#[test]
+fn rbind_takes_submounts_along_and_bind_does_not() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    fs::create_dir(format!("{v}/sub")).unwrap();
+    raw::mount("tmpfs", &format!("{v}/sub"), "tmpfs", 0, "").unwrap();
+    fs::write(format!("{v}/sub/deep"), "deep").unwrap();
+    let c = Config::probe(&["read", "/mnt/r/sub/deep", "--", "read", "/mnt/b/sub/deep"]);
+    let lines = s.probe(c.mount("/mnt/r", "bind", &v, &["rbind"]).mount("/mnt/b", "bind", &v, &["bind"]));
+    assert_eq!(lines[0]["data"], "deep");
+    assert_eq!(lines[1]["errno"], "ENOENT");
+}
+
+#[test]
+fn ro_leaves_submounts_and_rro_does_not() {
+    requires!(RuncLike, Kernel(5, 12));
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    fs::create_dir(format!("{v}/sub")).unwrap();
+    raw::mount("tmpfs", &format!("{v}/sub"), "tmpfs", 0, "").unwrap();
+    let c = Config::probe(&[
+        "create",
+        "/mnt/ro/sub/x",
+        "--",
+        "create",
+        "/mnt/rro/sub/y",
+        "--",
+        "create",
+        "/mnt/rro/x",
+    ]);
+    let lines = s.probe(c.mount("/mnt/ro", "bind", &v, &["rbind", "ro"]).mount(
+        "/mnt/rro",
+        "bind",
+        &v,
+        &["rbind", "rro"],
+    ));
+    assert_eq!(lines[0]["ok"], true);
+    assert_eq!(lines[1]["errno"], "EROFS");
+    assert_eq!(lines[2]["errno"], "EROFS");
+}
+
+#[test]
+fn recursive_attributes_reach_submounts() {
+    requires!(RuncLike, Kernel(5, 14));
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    fs::create_dir(format!("{v}/sub")).unwrap();
+    raw::mount("tmpfs", &format!("{v}/sub"), "tmpfs", 0, "").unwrap();
+    let mut c = Config::default();
+    let pairs = [
+        ("rnosuid", "nosuid"),
+        ("rnodev", "nodev"),
+        ("rnoexec", "noexec"),
+        ("rnoatime", "noatime"),
+        ("rnosymfollow", "nosymfollow"),
+    ];
+    for (o, _) in pairs {
+        c = c.mount(&format!("/mnt/{o}"), "bind", &v, &["rbind", o]);
+    }
+    let r = s.report(c);
+    for (o, flag) in pairs {
+        let m = mount_on(&r, &format!("/mnt/{o}/sub"));
+        assert!(has_option(&m, flag), "{o}: {m}");
+    }
+}
+
+#[test]
+fn nosymfollow() {
+    requires!(RuncLike, Spec(1, 1), Kernel(5, 10));
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    std::os::unix::fs::symlink("file", format!("{v}/link")).unwrap();
+    let c = Config::probe(&["read", "/mnt/link", "--", "read", "/mnt/file"]);
+    let lines = s.probe(c.mount("/mnt", "bind", &v, &["bind", "nosymfollow"]));
+    assert_eq!(lines[0]["errno"], "ELOOP");
+    assert_eq!(lines[1]["data"], "content");
+}
+
+#[test]
+fn tmpfs_with_size_and_mode() {
+    let s = Sandbox::new();
+    let c = Config::probe(&["report", "--", "stat", "/mnt/t"]);
+    let lines = s.probe(c.mount("/mnt/t", "tmpfs", "tmpfs", &["size=1m", "mode=750", "noexec"]));
+    let m = mount_on(&lines[0], "/mnt/t");
+    assert_eq!(m["fstype"], "tmpfs");
+    assert!(m["super"].to_string().contains("size=1024k"), "{m}");
+    assert_eq!(lines[1]["mode"], 0o750);
+}
+
+#[test]
+fn tmpfs_inherits_the_mode_of_its_mount_point() {
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::probe(&["stat", "/scratch"]).mount("/scratch", "tmpfs", "tmpfs", &[]));
+    fs::create_dir(b.inside("/scratch")).unwrap();
+    fs::set_permissions(b.inside("/scratch"), std::os::unix::fs::PermissionsExt::from_mode(0o1711)).unwrap();
+    let lines = s.run_bundle(&id, &b).expect_ok().lines();
+    assert_eq!(lines[0]["mode"], 0o1711);
+}
+
+#[test]
+fn tmpcopyup_brings_the_image_s_files() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(
+        Config::probe(&["read", "/data/a/b", "--", "touch", "/data/new", "--", "readlink", "/data/link"])
+            .mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]),
+    );
+    b.add("/data/a/b", "from the image", 0o640).unwrap();
+    std::os::unix::fs::symlink("a/b", b.inside("/data/link")).unwrap();
+    let lines = s.run_bundle(&id, &b).expect_ok().lines();
+    assert_eq!(lines[0]["data"], "from the image");
+    assert_eq!(lines[1]["ok"], true);
+    assert_eq!(lines[2]["target"], "a/b");
+    assert!(!b.inside("/data/new").exists());
+}
+
+#[test]
+fn later_mounts_lie_on_earlier_ones() {
+    let s = Sandbox::new();
+    let (a, b) = (volume(&s, "a"), volume(&s, "b"));
+    fs::write(format!("{b}/file"), "second").unwrap();
+    let c = Config::probe(&["read", "/mnt/file", "--", "read", "/mnt/sub/file"]);
+    let c = c.mount("/mnt", "bind", &a, &["bind"]).mount("/mnt/sub", "bind", &b, &["bind"]);
+    let lines = s.probe(c);
+    assert_eq!(lines[0]["data"], "content");
+    assert_eq!(lines[1]["data"], "second");
+}
+
+#[test]
+fn a_symlink_in_the_image_stays_inside_it() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    let (id, b) =
+        s.bundle(Config::probe(&["read", "/real/vol/file"]).mount("/link/vol", "bind", &v, &["bind"]));
+    // Absolute, and with too many `..`: both mean the container's own root.
+    std::os::unix::fs::symlink("/../../../../real", b.inside("/link")).unwrap();
+    fs::create_dir(b.inside("/real")).unwrap();
+    assert_eq!(s.run_bundle(&id, &b).expect_ok().lines()[0]["data"], "content");
+}
+
+#[test]
+fn masked_files_and_directories() {
+    let s = Sandbox::new();
+    let actions =
+        ["read", "/etc/secret", "--", "list", "/secrets", "--", "create", "/secrets/x", "--", "report"];
+    let c = Config::probe(&actions)
+        .push("/linux/maskedPaths", "/etc/secret")
+        .push("/linux/maskedPaths", "/secrets");
+    let c = c.push("/linux/maskedPaths", "/not/there");
+    let (id, b) = s.bundle(c);
+    b.add("/etc/secret", "password", 0o644).unwrap();
+    b.add("/secrets/key", "key", 0o644).unwrap();
+    let lines = s.run_bundle(&id, &b).expect_ok().lines();
+    assert_eq!(lines[0]["data"], "");
+    assert_eq!(lines[1]["entries"], json!({}));
+    assert_eq!(lines[2]["errno"], "EROFS");
+    assert!(has_option(&mount_on(&lines[3], "/secrets"), "ro"));
+}
+
+#[test]
+fn each_default_masked_path_is_masked() {
+    let s = Sandbox::new();
+    let actions: Vec<&str> =
+        MASKED.iter().flat_map(|p| ["stat", p, "--", "read", p, "--", "list", p, "--"]).collect();
+    let lines = s.probe(Config::probe(&actions));
+    let mut seen = 0;
+    for (path, l) in MASKED.iter().zip(lines.chunks(3)) {
+        if l[0]["errno"] == "ENOENT" {
+            continue;
+        }
+        seen += 1;
+        match l[0]["type"].as_str().unwrap() {
+            "dir" => assert_eq!(l[2]["entries"], json!({}), "{path}"),
+            kind => {
+                assert_eq!(
+                    (kind, l[0]["major"].as_i64(), l[0]["minor"].as_i64()),
+                    ("char", Some(1), Some(3)),
+                    "{path}"
+                );
+            }
+        }
+    }
+    assert!(seen >= 2, "hardly any masked path exists: {lines:?}");
+}
+
+#[test]
+fn each_default_read_only_path_is_read_only() {
+    let s = Sandbox::new();
+    let r = s.report(Config::default());
+    for path in READONLY {
+        let m = mount_on(&r, path);
+        if std::path::Path::new(path).exists() {
+            assert!(has_option(&m, "ro"), "{path}: {m}");
+        }
+    }
+    let lines = s.probe(Config::probe(&[
+        "open-write",
+        "/proc/sys/kernel/hostname",
+        "--",
+        "open-write",
+        "/proc/sysrq-trigger",
+    ]));
+    assert_eq!(lines[0]["errno"], "EROFS");
+    // This kernel may have no sysrq at all.
+    assert!(["EROFS", "ENOENT"].contains(&lines[1]["errno"].as_str().unwrap()), "{}", lines[1]);
+}
+
+#[test]
+fn read_only_paths_of_the_image() {
+    let s = Sandbox::new();
+    let c = Config::probe(&["open-write", "/etc/conf", "--", "create", "/opt/x"]);
+    let (id, b) = s.bundle(c.push("/linux/readonlyPaths", "/etc/conf").push("/linux/readonlyPaths", "/opt"));
+    b.add("/etc/conf", "", 0o666).unwrap();
+    fs::create_dir_all(b.inside("/opt")).unwrap();
+    let lines = s.run_bundle(&id, &b).expect_ok().lines();
+    assert_eq!(lines[0]["errno"], "EROFS");
+    assert_eq!(lines[1]["errno"], "EROFS");
+}
+
+#[test]
+fn exec_sees_the_masks_too() {
+    let s = Sandbox::new();
+    let c = s.start(Config::sleeper());
+    let lines = c.exec_probe(&["stat", "/proc/keys", "--", "open-write", "/proc/sys/kernel/hostname"]);
+    assert_eq!(lines[0]["minor"], 3);
+    assert_eq!(lines[1]["errno"], "EROFS");
+}
+
+#[test]
+fn propagation_of_single_mounts() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    raw::mount(&v, &v, "", libc::MS_BIND, "").unwrap();
+    raw::mount("", &v, "", libc::MS_SHARED, "").unwrap();
+    let c = Config::default()
+        .set("/linux/rootfsPropagation", "shared")
+        .mount("/mnt/private", "bind", &v, &["bind", "private"])
+        .mount("/mnt/slave", "bind", &v, &["bind", "slave"])
+        .mount("/mnt/shared", "bind", &v, &["bind", "shared"])
+        .mount("/mnt/unbindable", "bind", &v, &["bind", "unbindable"]);
+    let r = s.report(c);
+    let p = |t: &str| mount_on(&r, t)["propagation"].to_string();
+    assert_eq!(p("/mnt/private"), "[]");
+    assert!(p("/mnt/slave").contains("master:"), "{}", p("/mnt/slave"));
+    assert!(p("/mnt/shared").contains("shared:"), "{}", p("/mnt/shared"));
+    assert!(p("/mnt/unbindable").contains("unbindable"), "{}", p("/mnt/unbindable"));
+}
+
+#[test]
+fn a_slave_volume_sees_the_host_s_new_mounts() {
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    raw::mount(&v, &v, "", libc::MS_BIND, "").unwrap();
+    raw::mount("", &v, "", libc::MS_SHARED, "").unwrap();
+    fs::create_dir(format!("{v}/late")).unwrap();
+    let c = s.start(Config::sleeper().set("/linux/rootfsPropagation", "rslave").mount(
+        "/mnt",
+        "bind",
+        &v,
+        &["rbind", "rslave"],
+    ));
+    c.wait_ready();
+    raw::mount("tmpfs", &format!("{v}/late"), "tmpfs", 0, "").unwrap();
+    fs::write(format!("{v}/late/news"), "arrived").unwrap();
+    assert_eq!(c.exec_probe(&["read", "/mnt/late/news"])[0]["data"], "arrived");
+}
+
+#[test]
+fn by_default_no_mount_propagates() {
+    let s = Sandbox::new();
+    let r = s.report(Config::default());
+    for m in r["mounts"].as_array().unwrap() {
+        assert!(!m["propagation"].to_string().contains("shared:"), "{m}");
+    }
+}
+
+#[test]
+fn rootfs_propagation() {
+    let s = Sandbox::new();
+    for (mode, want) in
+        [("private", "[]"), ("rprivate", "[]"), ("shared", "shared:"), ("unbindable", "unbindable")]
+    {
+        // runc only got these two right with version 1.2.
+        if s.runtime.spec < (1, 1) && ["shared", "unbindable"].contains(&mode) {
+            continue;
+        }
+        let r = s.report(Config::default().set("/linux/rootfsPropagation", mode));
+        let p = mount_on(&r, "/")["propagation"].to_string();
+        assert!(p.contains(want) || p == want, "{mode}: {p}");
+    }
+    s.run(Config::default().set("/linux/rootfsPropagation", "nonsense")).expect_code(1);
+}
+
+#[test]
+fn the_host_s_mounts_stay_as_they_are() {
+    let s = Sandbox::new();
+    let before = host::mount_table();
+    let v = volume(&s, "v");
+    let c = s.start(Config::sleeper().mount("/mnt", "bind", &v, &["bind", "ro"]));
+    assert_eq!(host::mount_table(), before);
+    drop(c);
+    assert_eq!(host::mount_table(), before);
+}
+
+#[test]
+fn a_missing_bind_source_is_named() {
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::default().mount("/mnt", "bind", "/no/such/source", &["bind"]));
+    s.run_bundle(&id, &b).expect_code(1).expect_error("/no/such/source");
+    assert!(!s.state_root().join(&id).exists());
+}
+
+#[test]
+fn an_unknown_filesystem_is_named() {
+    let s = Sandbox::new();
+    s.run(Config::default().mount("/mnt", "nosuchfs", "x", &[]))
+        .expect_code(1)
+        .expect_error_of(&["nosuchfs", "no such device"]);
+}
+
+#[test]
+fn the_cgroup_mount_shows_the_container_s_own_group() {
+    let s = Sandbox::new();
+    let lines = s.probe(Config::probe(&[
+        "read",
+        "/sys/fs/cgroup/cgroup.procs",
+        "--",
+        "open-write",
+        "/sys/fs/cgroup/cgroup.procs",
+    ]));
+    assert_eq!(lines[0]["data"], "1\n");
+    assert_eq!(lines[1]["errno"], "EROFS");
+}
+
+#[test]
+fn without_a_cgroup_namespace_the_mount_is_still_read_only() {
+    let s = Sandbox::new();
+    let c = Config::probe(&["open-write", "/sys/fs/cgroup/cgroup.procs", "--", "report"]);
+    let lines = s.probe(c.without_namespace("cgroup"));
+    assert_eq!(lines[0]["errno"], "EROFS");
+    assert_eq!(mount_on(&lines[1], "/sys/fs/cgroup")["fstype"], "cgroup2");
+}
+
+#[test]
+fn idmapped_bind_mounts() {
+    requires!(Spec(1, 1), Kernel(5, 12));
+    let s = Sandbox::new();
+    let v = volume(&s, "v");
+    let map = json!([{"containerID": 0, "hostID": 50_000, "size": 65536}]);
+    let mount = json!({"destination": "/mnt", "type": "bind", "source": v, "options": ["bind", "idmap"],
+        "uidMappings": map, "gidMappings": map});
+    let lines = s.probe(Config::probe(&["stat", "/mnt/file"]).push("/mounts", mount));
+    assert_eq!(lines[0]["uid"], 50_000, "{}", lines[0]);
+    assert_eq!(lines[0]["gid"], 50_000);
+}
+
+#[test]
+fn proc_options() {
+    requires!(Kernel(5, 8));
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::probe(&["report"]).without_mount("/proc").without_mount("/dev/pts"));
+    let mut c: Value = serde_json::from_str(&fs::read_to_string(b.dir.join("config.json")).unwrap()).unwrap();
+    let mounts = c["mounts"].as_array_mut().unwrap();
+    mounts.insert(0, json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "nodev", "noexec", "hidepid=2"]}));
+    b.write_text(&c.to_string()).unwrap();
+    let r = s.run_bundle(&id, &b).expect_ok().lines().remove(0);
+    let m = mount_on(&r, "/proc");
+    assert!(has_option(&m, "noexec") && m["super"].to_string().contains("hidepid="), "{m}");
+}
+
+#[test]
+fn proc_or_sys_only_on_an_ordinary_directory() {
+    let s = Sandbox::new();
+    for dir in ["proc", "sys"] {
+        let (id, b) = s.bundle(Config::default());
+        fs::remove_dir(b.inside(dir)).unwrap();
+        std::os::unix::fs::symlink("/tmp", b.inside(dir)).unwrap();
+        let out = s.run_bundle(&id, &b);
+        out.expect_code(1).expect_error("must be mounted on ordinary directory");
+    }
+}
