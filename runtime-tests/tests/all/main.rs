@@ -10,7 +10,10 @@ mod lifecycle;
 mod mounts;
 mod namespaces;
 mod process;
+mod seccomp;
 mod state;
+mod terminal;
+mod userns;
 
 /// Sorted strings of a JSON array.
 fn strings(v: &runtime_tests::Value) -> Vec<String> {

@@ -1,0 +1,222 @@
+//! User namespaces.
+
+use crate::mount_on;
+use runtime_tests::{Config, Sandbox, json, raw, requires};
+
+/// A root filesystem that the mapped root owns.
+fn mapped(s: &Sandbox, c: Config) -> (String, runtime_tests::bundle::Bundle) {
+    let (id, b) = s.bundle(c.user_namespace());
+    let shifted = |p: &std::path::Path| {
+        let st = std::fs::symlink_metadata(p).unwrap();
+        use std::os::unix::fs::MetadataExt;
+        raw::chown(p, st.uid() + 100_000, st.gid() + 100_000).unwrap();
+    };
+    walk(&b.rootfs(), &shifted);
+    // Every directory above must let the mapped root through.
+    for d in [s.dir().to_path_buf(), b.dir.clone()] {
+        std::fs::set_permissions(d, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    (id, b)
+}
+
+fn walk(p: &std::path::Path, f: &dyn Fn(&std::path::Path)) {
+    f(p);
+    if p.is_dir() && !p.is_symlink() {
+        for e in std::fs::read_dir(p).unwrap().flatten() {
+            walk(&e.path(), f);
+        }
+    }
+}
+
+#[test]
+fn ids_are_mapped() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let (id, b) = mapped(&s, Config::default());
+    let r = s.run_bundle(&id, &b).expect_ok().lines().remove(0);
+    assert_eq!(r["uid"]["effective"], 0);
+    assert_eq!(
+        r["uid_map"].as_str().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["0", "100000", "65536"]
+    );
+    assert_eq!(
+        r["gid_map"].as_str().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["0", "100000", "65536"]
+    );
+    assert_ne!(r["ns"]["user"], std::fs::read_link("/proc/self/ns/user").unwrap().display().to_string());
+    assert_eq!(r["no_new_privs"], true);
+}
+
+#[test]
+fn the_host_sees_the_mapped_id() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let (id, b) = mapped(
+        &s,
+        Config::sleeper().set("/process/user", json!({"uid": 1000, "gid": 1000, "additionalGids": [7]})),
+    );
+    let c = s.start_bundle(&id, &b);
+    c.wait_ready();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", c.pid())).unwrap();
+    assert!(status.contains("Uid:\t101000\t101000\t101000\t101000"), "{status}");
+    assert!(status.lines().any(|l| l.starts_with("Groups:") && l.contains("100007")), "{status}");
+}
+
+#[test]
+fn devices_are_bound_in() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let (id, b) = mapped(
+        &s,
+        Config::probe(&[
+            "open-rw",
+            "/dev/null",
+            "--",
+            "read",
+            "/dev/zero",
+            "4",
+            "--",
+            "stat",
+            "/dev/full",
+            "--",
+            "open-rw",
+            "/dev/ptmx",
+        ]),
+    );
+    let lines = s.run_bundle(&id, &b).expect_ok().lines();
+    assert_eq!(lines[0]["ok"], true);
+    assert_eq!(lines[1]["length"], 4);
+    assert_eq!(lines[2]["minor"], 7);
+    assert_eq!(lines[3]["ok"], true);
+}
+
+#[test]
+fn exec_joins_the_user_namespace() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let (id, b) = mapped(&s, Config::sleeper());
+    let c = s.start_bundle(&id, &b);
+    c.wait_ready();
+    let r = c.exec_probe(&["report"]).remove(0);
+    let there = std::fs::read_link(format!("/proc/{}/ns/user", c.pid())).unwrap().display().to_string();
+    assert_eq!(r["ns"]["user"], there);
+    assert_eq!(r["uid"]["effective"], 0);
+    assert_eq!(r["caps"]["effective"].as_array().unwrap().len(), 3);
+    let r = c.exec_with(&["--user", "1000:1000"], &["/probe", "report"]).expect_ok().lines().remove(0);
+    assert_eq!(r["uid"]["real"], 1000);
+}
+
+#[test]
+fn masks_and_read_only_paths_hold() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let (id, b) = mapped(
+        &s,
+        Config::probe(&[
+            "stat",
+            "/proc/keys",
+            "--",
+            "open-write",
+            "/proc/sys/kernel/hostname",
+            "--",
+            "report",
+        ]),
+    );
+    let lines = s.run_bundle(&id, &b).expect_ok().lines();
+    assert_eq!((&lines[0]["major"], &lines[0]["minor"]), (&json!(1), &json!(3)));
+    assert_ne!(lines[1]["ok"], true);
+    assert_eq!(mount_on(&lines[2], "/sys")["fstype"], "sysfs");
+}
+
+#[test]
+fn capabilities_count_inside_only() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let caps = ["CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_MKNOD"];
+    let (id, b) = mapped(
+        &s,
+        Config::probe(&[
+            "syscall",
+            "sethostname",
+            "str:x",
+            "1",
+            "--",
+            "mknod",
+            "/dev/x",
+            "c",
+            "1",
+            "3",
+            "--",
+            "chown",
+            "/etc/passwd",
+            "1000",
+            "1000",
+        ])
+        .capabilities(&caps),
+    );
+    let lines = s.run_bundle(&id, &b).expect_ok().lines();
+    assert_eq!(lines[0]["ok"], true);
+    assert_eq!(lines[1]["errno"], "EPERM");
+    assert_eq!(lines[2]["ok"], true);
+}
+
+#[test]
+fn an_id_outside_the_map_is_an_error() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let (id, b) = mapped(&s, Config::default().set("/process/user", json!({"uid": 70_000, "gid": 0})));
+    s.run_bundle(&id, &b).expect_code(1);
+    assert!(!s.state_root().join(&id).exists());
+}
+
+#[test]
+fn a_user_namespace_without_maps_is_refused() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let out = s.run(Config::default().with_namespace("user"));
+    out.expect_code(1);
+}
+
+#[test]
+fn maps_without_a_user_namespace_are_refused() {
+    requires!(RuncLike, Spec(1, 1));
+    let s = Sandbox::new();
+    let c = Config::default().set("/linux/uidMappings", json!([{"containerID": 0, "hostID": 1, "size": 1}]));
+    s.run(c).expect_code(1);
+}
+
+#[test]
+fn a_joined_user_namespace() {
+    requires!(UserNamespace, Spec(1, 1));
+    let s = Sandbox::new();
+    let (id, b) = mapped(&s, Config::sleeper());
+    let first = s.start_bundle(&id, &b);
+    first.wait_ready();
+    let path = format!("/proc/{}/ns/user", first.pid());
+    let there = std::fs::read_link(&path).unwrap().display().to_string();
+    let (id, b) = mapped(&s, Config::default());
+    let config = Config::default()
+        .set("/linux/cgroupsPath", format!("/{id}"))
+        .push("/linux/namespaces", json!({"type": "user", "path": path}));
+    b.write(&config).unwrap();
+    let r = s.run_bundle(&id, &b).expect_ok().lines().remove(0);
+    assert_eq!(r["ns"]["user"], there);
+    assert_eq!(r["uid"]["effective"], 0);
+}
+
+#[test]
+fn sub_ids_in_several_ranges() {
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let (id, b) = mapped(&s, Config::default());
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 1}, {"containerID": 1, "hostID": 200_001, "size": 10}, {"containerID": 1000, "hostID": 101_000, "size": 1}]);
+    let c = Config::default()
+        .with_namespace("user")
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .set("/linux/cgroupsPath", format!("/{id}"));
+    // devpts' gid=5 has to be mapped too: it is.
+    b.write(&c).unwrap();
+    let r = s.run_bundle(&id, &b).expect_ok().lines().remove(0);
+    assert_eq!(r["uid_map"].as_str().unwrap().lines().count(), 3);
+}
