@@ -5,6 +5,7 @@
 //! limits. Later commands [`Cgroup::open`] it again from the [`Location`] in
 //! state.json. Interface files are opened relative to the cgroup's directory.
 
+mod apply;
 mod bpf_asm;
 mod controller;
 mod convert;

@@ -131,7 +131,9 @@ pub fn locate(
     location.mount = mountpoint()?;
     if driver == Driver::Systemd {
         let (scope, path) = systemd::unit_of(given, id, rootless)?;
-        location.path = path;
+        // A user's units lie below that user's service manager.
+        let above = if rootless { systemd::user_manager_cgroup()? } else { String::new() };
+        location.path = clean(&format!("{above}{path}"))?;
         location.scope = Some(scope);
         return Ok(location);
     }

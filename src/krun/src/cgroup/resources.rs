@@ -5,16 +5,14 @@
 
 use std::borrow::Cow;
 
-use nix::errno::Errno;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
 
+use super::CgroupError;
 use super::convert::{cpu_weight, io_weight, swap_max};
-use super::file::{read_short, write_at};
-use super::{Cgroup, CgroupError, controller};
 
 /// When a write may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lenience {
+pub(super) enum Lenience {
     /// Never: the container must not run without the limit.
     Strict,
     /// When the file doesn't exist: the setting is what holds without it.
@@ -27,12 +25,15 @@ enum Lenience {
 
 /// One write(2) to one interface file.
 #[derive(Debug, PartialEq, Eq)]
-struct Write {
+pub(super) struct Write {
     /// The field it stems from, as a path in config.json.
-    field: Cow<'static, str>,
-    file: Cow<'static, str>,
-    value: String,
-    lenience: Lenience,
+    pub field: Cow<'static, str>,
+    /// The interface file.
+    pub file: Cow<'static, str>,
+    /// What is written to it.
+    pub value: String,
+    /// When it may fail.
+    pub lenience: Lenience,
 }
 
 /// The writes collected so far.
@@ -58,7 +59,7 @@ impl Writes {
 }
 
 /// A field of config.json with a value that can't be applied.
-fn bad_value(field: impl Into<String>, reason: impl Into<String>) -> CgroupError {
+pub(super) fn bad_value(field: impl Into<String>, reason: impl Into<String>) -> CgroupError {
     CgroupError::Value { field: field.into(), reason: reason.into() }
 }
 
@@ -233,7 +234,7 @@ fn unified(resources: &LinuxResources, writes: &mut Writes) -> Result<(), Cgroup
 }
 
 /// All writes that `resources` asks for, in order.
-fn writes(resources: &LinuxResources, bfq: bool) -> Result<Vec<Write>, CgroupError> {
+pub(super) fn writes(resources: &LinuxResources, bfq: bool) -> Result<Vec<Write>, CgroupError> {
     let mut writes = Writes::default();
     if let Some(pids) = resources.pids() {
         let value = match pids.limit() {
@@ -281,111 +282,6 @@ pub(super) fn controllers(resources: &LinuxResources) -> Vec<&'static str> {
 /// Whether `resources` needs a controller that a threaded cgroup can't have.
 pub(super) fn needs_domain(resources: &LinuxResources) -> bool {
     controllers(resources).iter().any(|name| matches!(*name, "memory" | "io" | "hugetlb"))
-}
-
-impl Cgroup {
-    /// Applies all limits and the device filter.
-    ///
-    /// # Errors
-    /// The first setting that fails, by its field and file.
-    pub fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        self.set(resources)?;
-        self.set_devices(resources)
-    }
-
-    /// Applies the limits of `krun update`; `resources` must be complete (see
-    /// [`super::merge`]). Device rules stay as they are, as in runc.
-    ///
-    /// # Errors
-    /// As [`Cgroup::apply`], and `rejecting memory limit` when
-    /// `checkBeforeUpdate` is set and usage is above the new limit.
-    pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        if let Some(scope) = &self.location().scope {
-            self.check_memory(resources)?;
-            super::systemd::update(scope, resources)?;
-        }
-        self.set(resources)
-    }
-
-    /// Writes all interface files.
-    fn set(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        self.check_memory(resources)?;
-        let mut buf = [0; 64];
-        let weighs = resources
-            .block_io()
-            .as_ref()
-            .is_some_and(|io| io.weight().is_some() || io.weight_device().is_some());
-        let bfq = weighs && read_short(self.dir(), "io.bfq.weight", &mut buf).is_ok();
-        for write in writes(resources, bfq)? {
-            self.write_knob(write)?;
-        }
-        Ok(())
-    }
-
-    fn write_knob(&self, write: Write) -> Result<(), CgroupError> {
-        let Err(errno) = write_at(self.dir(), &write.file, write.value.as_bytes()) else {
-            return Ok(());
-        };
-        match (write.lenience, errno) {
-            (Lenience::IfInvalid, Errno::EINVAL) | (Lenience::BestEffort, _) => return Ok(()),
-            (Lenience::IfMissing, Errno::ENOENT) => {
-                let strict = Write { lenience: Lenience::Strict, ..write };
-                // Missing with the whole controller is not what was meant.
-                return match self.refused(strict, errno) {
-                    error @ CgroupError::NoController { .. } => Err(error),
-                    _ => Ok(()),
-                };
-            }
-            _ => {}
-        }
-        Err(self.refused(write, errno))
-    }
-
-    /// The error for a refused write: the controller's absence, if that is why.
-    fn refused(&self, write: Write, errno: Errno) -> CgroupError {
-        let dir = self.location().dir();
-        let absent = matches!(errno, Errno::ENOENT | Errno::EACCES | Errno::EPERM);
-        let (controller, _) = write.file.split_once('.').unwrap_or((&write.file, ""));
-        match absent.then(|| controller::missing(self.location(), controller)) {
-            Some(Some(reason)) => CgroupError::NoController {
-                controller: controller.to_owned(),
-                field: write.field.into_owned(),
-                file: write.file.into_owned(),
-                dir,
-                reason,
-            },
-            _ => CgroupError::Set {
-                field: write.field.into_owned(),
-                file: write.file.into_owned(),
-                value: write.value,
-                dir,
-                source: errno,
-            },
-        }
-    }
-
-    /// `memory.checkBeforeUpdate`: refuse limits that are exceeded already.
-    fn check_memory(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        let Some(memory) = resources.memory().filter(|m| m.check_before_update() == Some(true)) else {
-            return Ok(());
-        };
-        let mut buf = [0; 32];
-        // Best effort, as in runc: no usage to read, nothing to compare.
-        let Some(usage) =
-            read_short(self.dir(), "memory.current", &mut buf).ok().and_then(|text| text.parse::<i64>().ok())
-        else {
-            return Ok(());
-        };
-        for (field, what, value) in
-            [("swap", "memory+swap", memory.swap()), ("limit", "memory", memory.limit())]
-        {
-            if let Some(max) = value.filter(|&max| max > 0 && max <= usage) {
-                let text = format!("rejecting {what} limit {max} <= usage {usage}");
-                return Err(bad_value(format!("linux.resources.memory.{field}"), text));
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -87,6 +87,12 @@ impl Cgroup {
         self.dir.as_fd()
     }
 
+    /// Enables what `resources` needs, and the standard controllers.
+    pub(super) fn enable_controllers(&self, resources: Option<&LinuxResources>) {
+        let extra = resources.map(resources::controllers).unwrap_or_default();
+        controller::enable(&self.location, self.dir(), &extra);
+    }
+
     /// Whether this process made the directory, so that it is as the kernel
     /// makes them.
     pub(super) fn is_fresh(&self) -> bool {
@@ -313,6 +319,17 @@ fn not_made(location: &Location, resources: Option<&LinuxResources>, errno: Errn
         return CgroupError::RootlessLimits { path, source: errno };
     }
     CgroupError::RootlessUnavailable { path }
+}
+
+/// Refuses a cgroup that exists and that the container must not get.
+pub(super) fn vet_existing(
+    location: &Location,
+    resources: Option<&LinuxResources>,
+) -> Result<(), CgroupError> {
+    match open_dir(&full_path(location)) {
+        Ok(dir) => vet(location, dir.as_fd(), false, resources),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Refuses a cgroup in which the container must not or could not run.
