@@ -6,6 +6,7 @@
 #   debs.sh closure SUITE ARCH DIR PACKAGE...   the packages and every dependency the host lacks
 #   debs.sh only    SUITE ARCH DIR PACKAGE...   just these packages
 #   debs.sh depends SUITE ARCH PACKAGE          what a package depends on, one name a line
+#   debs.sh installed REGEX                     names installed on the host, on one line
 #
 # SUITE is a code name, or `host` for the suites the machine itself uses.
 # The mirror is the machine's own; the project names none.
@@ -75,6 +76,10 @@ unpack() {
     rm -rf "$root/get"
 }
 
+if [ "$1" = installed ]; then
+    dpkg-query -W -f '${Package}\n' | grep -E -- "$2" | sort -u | tr '\n' ' ' || true
+    exit 0
+fi
 mode=$1 suite=$2 arch=$3
 shift 3
 command -v apt-get >/dev/null || die "apt-get is missing: this needs a Debian machine"
