@@ -1,0 +1,64 @@
+#!/bin/sh
+# Runs every test of the workspace in a virtual machine: the same programs that run
+# natively, built for ARCH. Results go to build/results/ARCH-KERNEL.
+#
+#   suite.sh ARCH [KERNEL] [TEST-FILTER...]
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+build=${KRUN_BUILD:-$top/build}
+arch=$1 kernel=${2:-stable}
+shift
+[ $# -eq 0 ] || shift
+filter=$*
+
+results=$build/results/$arch-$kernel
+stage=$build/vm/$arch/stage-$kernel
+rm -rf "$results" "$stage"
+mkdir -p "$results" "$stage/tests"
+cd "$top"
+
+"$here/cross.sh" "$arch" cargo build --workspace --bins
+if [ "$arch" = "$(uname -m)" ]; then
+    strip=strip target=$top/target
+else
+    strip=$build/cross-$arch/bin/$arch-linux-gnu-strip target=$top/target/cross
+fi
+bins=$target/$arch-unknown-linux-gnu/debug
+
+# The test programs by the name of their crate and target, stripped for the way into the guest.
+"$here/cross.sh" "$arch" cargo test --workspace --no-run --message-format=json > "$results/build.json"
+jq -r 'select(.profile.test == true and .executable != null)
+       | [.executable, (.package_id | sub(".*/"; "") | sub("#.*"; "")), .target.name] | @tsv' "$results/build.json" |
+while read -r program package name; do
+    "$strip" -o "$stage/tests/$package-$name" "$program"
+done
+for program in krun containerd-shim-krun-v2 probe; do
+    "$strip" -o "$stage/$program" "$bins/$program"
+done
+
+cat > "$stage/suite" <<GUEST
+export KRUN_UNDER_TEST=/krun/krun KRUN_PROBE=/krun/probe KRUN_BUSYBOX=/bin/busybox
+export KRUN_TEST_TMP=/data/tmp TMPDIR=/data/tmp KRUN_TEST_SKIPS=/out/skips RUST_TEST_THREADS=${KRUN_VM_THREADS:-2}
+export KRUN_TEST_SLOW=1 RUST_BACKTRACE=0
+failed=0
+for program in /krun/tests/*; do
+    name=\${program##*/}
+    echo "== \$name"
+    \$program --list --format terse $filter 2>/dev/null | sed -n "s/: test\$/ \$name/p" >> /out/tests
+    { cd /data/tmp && \$program $filter; echo \$? > /out/status; } 2>&1 | tee -a /out/log
+    [ "\$(cat /out/status)" = 0 ] || failed=1
+done
+exit \$failed
+GUEST
+
+status=0
+"$here/run.sh" --arch "$arch" --kernel "$kernel" --memory "${KRUN_VM_MEMORY:-3072}" \
+    --add "$stage/krun" --add "$stage/containerd-shim-krun-v2" --add "$stage/probe" \
+    --add "$stage/tests" --add "$stage/suite" --add "$top/src:$top/src" \
+    --add "$top/rootfs-fixtures:$top/rootfs-fixtures" --add "$stage/krun:$bins/krun" \
+    --timeout "${KRUN_VM_TIMEOUT:-1200}" --idle "${KRUN_VM_IDLE:-300}" \
+    --out "$results" --cmd 'sh /krun/suite' || status=$?
+"$here/report.sh" one "$results" || status=1
+exit "$status"
