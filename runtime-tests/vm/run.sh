@@ -6,6 +6,7 @@
 #     --kernel stable|newest|SUITE   default stable
 #     --add HOST[:GUEST]   a file or directory to have inside; default under /krun
 #     --out DIR            unpack what the command left in /out here
+#     --console FILE       keep the console's text here
 #     --shell              an interactive shell instead of a command
 #     --memory MIB --cpus N --disk MIB --swap MIB
 #     --timeout S          whole run, default 1500     --idle S   without output, default 240
@@ -13,7 +14,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 build=${KRUN_BUILD:-$(cd "$here/../.." && pwd)/build}
-arch=$(uname -m) kernel=stable cmd= shell= out= memory=2048 cpus=2 disk=2048 swap=256
+arch=$(uname -m) kernel=stable cmd= shell= out= console_copy= memory=2048 cpus=2 disk=2048 swap=256
 timeout=1500 idle=240
 work=
 die() { echo "run.sh: $*" >&2; exit 1; }
@@ -46,7 +47,7 @@ while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "$1 needs a value"
     case $1 in
     --arch) arch=$2 ;; --kernel) kernel=$2 ;; --cmd) cmd=$2 ;; --add) add "$2" ;;
-    --out) out=$2 ;; --memory) memory=$2 ;; --cpus) cpus=$2 ;; --disk) disk=$2 ;;
+    --out) out=$2 ;; --console) console_copy=$2 ;; --memory) memory=$2 ;; --cpus) cpus=$2 ;; --disk) disk=$2 ;;
     --swap) swap=$2 ;; --timeout) timeout=$2 ;; --idle) idle=$2 ;;
     *) die "unknown option $1" ;;
     esac
@@ -110,6 +111,7 @@ qemu_pid=
 wait "$tail_pid" || true
 tail_pid=
 cat "$work/qemu.err" >&2
+[ -z "$console_copy" ] || tr -d '\r' < "$log" > "$console_copy"
 
 if [ -n "$why" ]; then
     echo "run.sh: $arch machine cut: $why; its console ended with:" >&2

@@ -47,8 +47,7 @@ for program in /krun/tests/*; do
     name=\${program##*/}
     echo "== \$name"
     \$program --list --format terse $filter 2>/dev/null | sed -n "s/: test\$/ \$name/p" >> /out/tests
-    { cd /data/tmp && \$program $filter; echo \$? > /out/status; } 2>&1 | tee -a /out/log
-    [ "\$(cat /out/status)" = 0 ] || failed=1
+    (cd /data/tmp && \$program $filter) || failed=1
 done
 exit \$failed
 GUEST
@@ -59,6 +58,6 @@ status=0
     --add "$stage/tests" --add "$stage/suite" --add "$top/src:$top/src" \
     --add "$top/rootfs-fixtures:$top/rootfs-fixtures" --add "$stage/krun:$bins/krun" \
     --timeout "${KRUN_VM_TIMEOUT:-1200}" --idle "${KRUN_VM_IDLE:-300}" \
-    --out "$results" --cmd 'sh /krun/suite' || status=$?
+    --out "$results" --console "$results/log" --cmd 'sh /krun/suite' || status=$?
 "$here/report.sh" one "$results" || status=1
 exit "$status"

@@ -1,0 +1,79 @@
+# The one entry point. `make` alone lists what there is.
+ARCH ?= $(shell uname -m)
+KERNEL ?= stable
+PREFIX ?= /usr/local
+BUNDLE ?= build/demo/bundle
+HOST := $(shell uname -m)
+VM := runtime-tests/vm
+RELEASE := target/$(HOST)-unknown-linux-gnu/release
+
+.PHONY: help deps demo build check test test-native test-vm test-vm-all test-engines test-mutants \
+        bench bench-shim aarch64 install fuzz fixtures vm-shell
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{ printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  variables: ARCH=x86_64|aarch64 KERNEL=stable|newest ROOT=systemd PREFIX=/usr/local"
+
+deps: ## install what building and testing need (Debian), or say what is missing
+	@sh $(VM)/deps.sh
+
+demo: deps ## build krun and run a container from a fresh busybox bundle
+	cargo build --release -p krun
+	rm -rf $(BUNDLE)
+	sh rootfs-fixtures/make-bundle.sh busybox $(BUNDLE)
+	$(RELEASE)/krun run $(BUNDLE)/
+
+build: deps ## krun and its containerd shim, release
+	cargo build --release --workspace --bins
+
+check: deps ## format and lints, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+test: deps ## everything natively and in both architectures' virtual machines
+	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable
+
+test-native: deps ## unit tests and the runtime suite on this machine
+	sh $(VM)/test-all.sh native
+
+test-vm: deps ## the suite in a virtual machine: ARCH= KERNEL= ROOT=
+	sh $(VM)/test-all.sh $(if $(filter systemd,$(ROOT)),$(ARCH)-systemd,$(ARCH)-$(KERNEL))
+
+test-vm-all: deps ## test, the newest kernels, the systemd root and the engines
+	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-newest aarch64-newest x86_64-systemd
+	$(MAKE) test-engines
+
+test-engines: build ## containerd, docker and podman with krun as their runtime
+	sh runtime-tests/engines/run.sh
+
+test-mutants: deps ## check that the suite notices deliberate mistakes
+	sh runtime-tests/mutants/run.sh
+
+bench: build ## krun against the floor and the peers that are installed
+	sh runtime-tests/bench/run.sh
+
+bench-shim: build ## the shim against runc's
+	sh runtime-tests/bench/shim.sh
+
+aarch64: deps ## krun and the shim for ARM servers, in build/aarch64
+	sh $(VM)/cross.sh aarch64 cargo build --release --workspace --bins
+	mkdir -p build/aarch64
+	for program in krun containerd-shim-krun-v2; do \
+	    cp target/$(if $(filter aarch64,$(HOST)),,cross/)aarch64-unknown-linux-gnu/release/$$program build/aarch64/ || exit 1; \
+	done
+
+install: build ## put krun and the shim into PREFIX/bin
+	install -D -m 755 $(RELEASE)/krun $(DESTDIR)$(PREFIX)/bin/krun
+	install -D -m 755 $(RELEASE)/containerd-shim-krun-v2 $(DESTDIR)$(PREFIX)/bin/containerd-shim-krun-v2
+
+fuzz: deps ## fuzz what reads untrusted bytes
+	sh runtime-tests/fuzz/run.sh
+
+fixtures: deps ## busybox root file systems of both architectures
+	for arch in x86_64 aarch64; do rm -rf build/fixtures/bundle-$$arch; \
+	    sh rootfs-fixtures/make-bundle.sh busybox build/fixtures/bundle-$$arch $$arch || exit 1; done
+
+vm-shell: deps ## a shell in the test machine, with krun in PATH: ARCH= KERNEL=
+	$(VM)/cross.sh $(ARCH) cargo build -p krun
+	$(VM)/run.sh --arch $(ARCH) --kernel $(KERNEL) --shell \
+	    --add target/$(if $(filter $(HOST),$(ARCH)),,cross/)$(ARCH)-unknown-linux-gnu/debug/krun

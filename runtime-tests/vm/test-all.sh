@@ -1,0 +1,46 @@
+#!/bin/sh
+# Runs the suite on each machine named, then reports the sum.
+#
+#   test-all.sh MACHINE...    native, ARCH-KERNEL (x86_64-stable, aarch64-newest …) or ARCH-systemd
+#
+# With `native` and more machines, a test that ran nowhere fails the whole.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+build=${KRUN_BUILD:-$top/build}
+status=0 dirs=
+
+native() {
+    results=$build/results/native
+    rm -rf "$results"
+    mkdir -p "$results"
+    cd "$top" || return 1
+    KRUN_BUSYBOX=$("$here/busybox.sh" "$(uname -m)") || return 1
+    KRUN_TEST_SKIPS=$results/skips
+    export KRUN_BUSYBOX KRUN_TEST_SKIPS
+    cargo build --workspace --bins || return 1
+    cargo test --workspace -- --list --format terse 2>/dev/null | sed -n 's/: test$//p' > "$results/tests"
+    { cargo test --workspace --no-fail-fast 2>&1; echo $? > "$results/status"; } | tee "$results/log"
+    return "$(cat "$results/status")"
+}
+
+for machine; do
+    echo "=== $machine"
+    case $machine in
+    native) native || status=1 ;;
+    *-systemd) "$here/systemd.sh" "${machine%-systemd}" || status=1 ;;
+    *) "$here/suite.sh" "${machine%%-*}" "${machine#*-}" || status=1 ;;
+    esac
+    dirs="$dirs $build/results/$machine"
+done
+
+echo "=== report"
+if [ $# -gt 1 ]; then
+    # shellcheck disable=SC2086 # a list of directories
+    "$here/report.sh" all $dirs || status=1
+else
+    # shellcheck disable=SC2086
+    "$here/report.sh" one $dirs || status=1
+fi
+exit $status
