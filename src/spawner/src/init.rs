@@ -122,6 +122,8 @@ fn hide(view: &View<'_>) -> Result<(), Fail> {
     if view.has(flag::RESET_THP) {
         process::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0).at(Step::ThpReset)?;
     }
+    // Ignored by Rust's runtime in the parent, and ignored signals survive exec.
+    process::sigaction_simple(libc::SIGPIPE, false).at(Step::SignalReset)?;
     krun_sys::fs::umask(0);
     Ok(())
 }

@@ -18,6 +18,8 @@ pub mod keys;
 pub mod mem;
 pub mod mount;
 pub mod net;
+#[cfg(feature = "std")]
+pub mod owned;
 pub mod plain;
 pub mod process;
 #[cfg(feature = "program")]
@@ -25,6 +27,7 @@ pub mod program;
 pub mod sched;
 pub mod socket;
 pub mod tty;
+pub mod window;
 
 pub use errno::{Errno, Result};
 pub use fs::Fd;

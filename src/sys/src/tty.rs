@@ -36,3 +36,11 @@ pub fn set_controlling(tty: Fd) -> Result<()> {
     // SAFETY: the argument is an integer.
     unsafe { sys!(libc::SYS_ioctl, tty.0, libc::TIOCSCTTY, 0) }.map(drop)
 }
+
+/// The size in characters, rows and columns: ioctl(TIOCGWINSZ).
+pub fn get_winsize(tty: Fd) -> Result<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the argument is a writable winsize.
+    unsafe { sys!(libc::SYS_ioctl, tty.0, libc::TIOCGWINSZ, &raw mut size) }?;
+    Ok((size.ws_row, size.ws_col))
+}

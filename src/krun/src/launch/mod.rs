@@ -1,6 +1,40 @@
 //! From a bundle (or a process description) to a running process.
-pub mod options;
+//!
+//! [`create`] and [`run`] read the bundle, make the cgroup, build the plan and
+//! hand it to the spawner; [`start`] opens the gate; [`exec`] does the same for
+//! a process in a container that exists. The command line and the shim call
+//! nothing else.
 
+mod agent;
+mod born;
+mod create;
+mod deliver;
+mod error;
+mod exec;
+mod filter;
+mod foreground;
+pub mod hooks;
+mod idmap;
+mod inherited;
+mod limits;
+mod namespaces;
+pub mod options;
+mod program;
+mod remove;
+mod render;
+mod run;
+mod start;
+mod terminal;
+mod trees;
+
+pub use agent::Agent;
+pub use create::{Created, create};
+pub use error::LaunchError;
+pub use exec::{Executed, exec, exec_wait};
 pub use options::{
-    CgroupDriver, CreateOptions, ExecOptions, ExecProcess, Host, ProcessOverrides, Rootless, RunOptions,
+    CgroupDriver, CreateOptions, ExecOptions, ExecProcess, Host, Io, ProcessOverrides, Rootless, RunOptions,
 };
+pub use program::memfd as init_program;
+pub use remove::remove;
+pub use run::run;
+pub use start::start;

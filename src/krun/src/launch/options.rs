@@ -41,6 +41,23 @@ pub struct Host {
     pub rootless: Rootless,
 }
 
+/// Where the process's standard streams come from and its terminal goes to.
+#[derive(Clone, Copy, Debug)]
+pub struct Io {
+    /// stdin, stdout, stderr; -1 inherits krun's.
+    pub stdio: [i32; 3],
+    /// Hand the pty master back to the caller instead of to a socket.
+    pub return_console: bool,
+    /// The caller has PR_SET_THP_DISABLE on, which the container must not inherit.
+    pub reset_thp: bool,
+}
+
+impl Default for Io {
+    fn default() -> Self {
+        Io { stdio: [-1; 3], return_console: false, reset_thp: false }
+    }
+}
+
 /// What `create` needs; also the first half of `run`.
 #[derive(Clone, Debug)]
 pub struct CreateOptions {
@@ -64,6 +81,8 @@ pub struct CreateOptions {
     pub no_new_keyring: bool,
     /// Number of descriptors handed down after stdio and LISTEN_FDS.
     pub preserve_fds: u32,
+    /// Standard streams and terminal, where they are not krun's own.
+    pub io: Io,
     /// Print microseconds per phase when done (`krun run --timing`).
     pub timing: bool,
 }
@@ -104,6 +123,8 @@ pub struct ExecOptions {
     pub cgroup: Option<PathBuf>,
     /// Enter a paused container too.
     pub ignore_paused: bool,
+    /// Standard streams and terminal, where they are not krun's own.
+    pub io: Io,
     /// Print microseconds per phase when done.
     pub timing: bool,
 }

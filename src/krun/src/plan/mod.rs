@@ -17,8 +17,9 @@ mod process;
 mod sched;
 pub mod seccomp;
 
-pub use buf::{Frozen, PlanBuf};
+pub use buf::{Frozen, PlanBuf, no_fds};
 pub use error::PlanError;
+pub use mounts::is_bind;
 pub use namespaces::{Joined, Namespaces};
 pub use process::merge_env;
 
@@ -85,6 +86,7 @@ pub fn build(request: &Request<'_>) -> Result<Frozen, PlanError> {
     let process = spec.process().as_ref().ok_or(PlanError::Missing("process"))?;
     let mut buf = PlanBuf::new();
     buf.plan.fds = request.fds;
+    inherit(&mut buf, request.joined, request.trees);
     buf.plan.flags = flag::AWAIT_READY | flag::SETSID | flag::RESET_AFFINITY | flag::CREATE_CWD;
     set(&mut buf, flag::GATE, request.gate);
     set(&mut buf, flag::NO_PIVOT, request.no_pivot);
@@ -158,6 +160,7 @@ pub struct UserNamespace {
 pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     let mut buf = PlanBuf::new();
     buf.plan.fds = request.fds;
+    inherit(&mut buf, request.joined, &[]);
     buf.plan.flags = flag::AWAIT_READY | flag::SETSID | flag::RESET_AFFINITY | flag::HELPER;
     set(&mut buf, flag::AWAIT_CGROUP, request.await_cgroup);
     set(&mut buf, flag::RESET_THP, request.reset_thp);
@@ -188,6 +191,19 @@ fn common(
     process::plan(buf, process)?;
     identity::plan(buf, process, request.facts, in_user);
     sched::plan(buf, process)
+}
+
+/// What must survive the exec of krun-init, besides the socket and the plan.
+fn inherit(buf: &mut PlanBuf, joined: &[Joined], trees: &[Tree]) {
+    let fds = buf.plan.fds;
+    let mut all = vec![fds.gate, fds.report, fds.hook_output];
+    all.extend(fds.stdio);
+    all.extend(joined.iter().map(|join| join.fd));
+    all.extend(trees.iter().flat_map(|tree| [tree.tree, tree.idmap]));
+    all.retain(|fd| *fd >= 0);
+    all.sort_unstable();
+    all.dedup();
+    buf.plan.inherit = buf.slice(&all);
 }
 
 fn set(buf: &mut PlanBuf, bit: u64, on: bool) {

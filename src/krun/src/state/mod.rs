@@ -65,9 +65,12 @@ pub struct State {
     pub namespaces: Vec<NamespaceRecord>,
     /// The process of config.json: exec's defaults.
     pub process: Option<Process>,
-    /// Name of the compiled seccomp program beside this file, for exec.
+    /// The compiled seccomp program lies beside this file, for exec.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seccomp: bool,
+    /// The agent that gets the filter's listener.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seccomp: Option<String>,
+    pub agent: Option<crate::launch::Agent>,
     /// The hooks that are still to run: poststart, poststop (startContainer runs in the container).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,

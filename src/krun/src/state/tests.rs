@@ -27,7 +27,8 @@ fn sample() -> State {
         no_new_keyring: false,
         namespaces: vec![NamespaceRecord { kind: LinuxNamespaceType::Pid, path: None }],
         process: Some(Process::default()),
-        seccomp: None,
+        seccomp: false,
+        agent: None,
         hooks: None,
         intel_rdt: None,
     }

@@ -14,7 +14,6 @@ pub fn adopt(birth: &Birth<'_>) -> Result<(), Fail> {
     for (stream, fd) in (0i32..).zip(birth.view.plan.fds.stdio) {
         if fd >= 0 {
             dup3(Fd(fd), Fd(stream), 0).on(Step::Stdio, stream.unsigned_abs())?;
-            close(Fd(fd));
         }
     }
     Ok(())

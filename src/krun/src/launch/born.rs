@@ -1,0 +1,123 @@
+//! The host's side of the conversation with a child that is being born.
+
+use std::os::fd::OwnedFd;
+
+use krun_spawner::parent::Host;
+use krun_sys::{Errno, Fd, window};
+use oci_spec::runtime::{Hook, LinuxResources};
+
+use super::idmap::Maps;
+use super::limits::Limits;
+use super::{Agent, LaunchError};
+use crate::cgroup::{Cgroup, Location};
+use crate::state::{State, StateDir, Template, process};
+
+/// What a child may ask for while it waits.
+#[derive(Debug)]
+pub struct Born<'a> {
+    /// Its limits.
+    pub limits: Limits,
+    /// Id maps of a new user namespace.
+    pub maps: Option<Maps>,
+    /// Where its state is written, and the state with room for the pid. None for exec.
+    pub record: Option<(&'a StateDir, Template)>,
+    /// The state, for hooks and agents.
+    pub state: State,
+    /// prestart and createRuntime hooks, in this order.
+    pub hooks: [Vec<Hook>; 2],
+    /// The cgroup that the process is moved into, where it is not born in it.
+    pub cgroup: Joins<'a>,
+    /// Who gets the seccomp listener.
+    pub agent: Option<Agent>,
+    /// The terminal's master, once the child has made it.
+    pub console: Option<OwnedFd>,
+    /// The status that hooks and agents are told.
+    pub status: &'static str,
+}
+
+/// How a process comes into its cgroup.
+#[derive(Debug)]
+pub enum Joins<'a> {
+    /// It is born there, or has none.
+    Born,
+    /// It is moved into an existing one.
+    Moved(&'a Cgroup, Option<&'a str>),
+    /// systemd makes a scope around it.
+    Scope {
+        /// Where.
+        location: Location,
+        /// With which limits.
+        resources: Option<&'a LinuxResources>,
+        /// `org.systemd.property.*` and other annotations are in the state.
+        made: Option<Cgroup>,
+    },
+}
+
+/// Runs `work` outside of the window in which nothing is allocated: the child
+/// waits for the answer meanwhile.
+fn pause<T>(work: impl FnOnce() -> T) -> T {
+    window::leave();
+    let done = work();
+    window::enter();
+    done
+}
+
+impl Host for Born<'_> {
+    type Error = LaunchError;
+
+    fn born(&mut self, pid: i32, _pidfd: Fd) {
+        self.state.pid = pid;
+        self.state.start_time = process::stat(pid).map_or(0, |stat| stat.start_time);
+    }
+
+    fn join_cgroup(&mut self, pid: i32) -> Result<(), LaunchError> {
+        pause(|| match &mut self.cgroup {
+            Joins::Born => Ok(()),
+            Joins::Moved(cgroup, sub) => Ok(cgroup.add_pid(*sub, pid)?),
+            Joins::Scope { .. } => Err(LaunchError::Usage("SYSTEMD-PENDING")),
+        })
+    }
+
+    fn write_maps(&mut self, pid: i32) -> Result<(), LaunchError> {
+        pause(|| self.maps.as_ref().map_or(Ok(()), |maps| maps.write(pid)))
+    }
+
+    fn run_hooks(&mut self, _pid: i32) -> Result<(), LaunchError> {
+        pause(|| {
+            let [prestart, create_runtime] = &self.hooks;
+            super::hooks::run("prestart", prestart, &self.state, self.status)?;
+            super::hooks::run("createRuntime", create_runtime, &self.state, self.status)
+        })
+    }
+
+    fn ready(&mut self, pid: i32) -> Result<(), LaunchError> {
+        self.limits.set(pid)?;
+        let Some((dir, template)) = &mut self.record else { return Ok(()) };
+        template.patch(pid, self.state.start_time);
+        dir.write_bytes(&template.bytes).map_err(|errno| {
+            window::leave();
+            LaunchError::call(format!("write {}/state.json", dir.path().display()), "write", errno as i32)
+        })
+    }
+
+    fn console(&mut self, master: Fd, _number: u32) -> Result<(), LaunchError> {
+        match krun_sys::owned::own(master) {
+            Ok(fd) => self.console = Some(fd),
+            Err(Errno(errno)) => {
+                window::leave();
+                return Err(LaunchError::call("receive the terminal", "recvmsg", errno));
+            }
+        }
+        Ok(())
+    }
+
+    fn listener(&mut self, pidfd: Fd, fd: i32) -> Result<(), LaunchError> {
+        pause(|| {
+            let Some(agent) = &self.agent else { return Ok(()) };
+            let failed = |Errno(errno)| LaunchError::call("take the seccomp listener", "pidfd_getfd", errno);
+            let listener = krun_sys::process::pidfd_getfd(pidfd, fd).map_err(failed)?;
+            let listener = krun_sys::owned::own(listener).map_err(failed)?;
+            agent.send(&listener, self.state.pid, &self.state, self.status)
+        })
+    }
+}

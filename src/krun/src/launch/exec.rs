@@ -1,0 +1,254 @@
+//! `exec`: one more process in a container that exists.
+
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
+
+use krun_spawner::plan::Fds;
+use krun_sys::{Fd, owned};
+use oci_spec::runtime::{LinuxNamespaceType, Process};
+
+use super::born::{Born, Joins};
+use super::create::{socketpair, spawn};
+use super::inherited::inherited;
+use super::limits::Limits;
+use super::{ExecOptions, ExecProcess, LaunchError, deliver, filter, foreground, namespaces};
+use crate::bundle;
+use crate::cgroup::{Cgroup, CgroupError, Driver};
+use crate::host::Facts;
+use crate::plan::{self, Joined, UserNamespace};
+use crate::state::{State, StateDir, process};
+
+/// A process that was added to a container.
+#[derive(Debug)]
+pub struct Executed {
+    /// Its pid on the host.
+    pub pid: i32,
+    /// Its pidfd.
+    pub pidfd: OwnedFd,
+    /// The terminal's master, if the caller wanted it back.
+    pub console: Option<OwnedFd>,
+}
+
+/// Adds a process to a container and returns when its program runs.
+///
+/// # Errors
+/// [`LaunchError`]; then there is no process.
+pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
+    let dir = StateDir::open(&options.host.root, &options.id)?;
+    let state = dir.load()?;
+    let mut wanted = match &options.process {
+        ExecProcess::Whole(process) => (**process).clone(),
+        ExecProcess::Overrides(overrides) => overrides.over(state.process.as_ref())?,
+    };
+    bundle::validate_process(&wanted)?;
+    if !options.io.return_console {
+        let terminal = wanted.terminal() == Some(true);
+        bundle::validate_terminal(terminal, options.detach, options.console_socket.is_some())?;
+    }
+    let init = open_init(&state)?;
+    let handed = inherited(options.preserve_fds)?;
+    if !handed.env.is_empty() {
+        let mut env = wanted.env().clone().unwrap_or_default();
+        env.extend(handed.env.iter().cloned());
+        wanted.set_env(Some(env));
+    }
+    let cgroup = open_cgroup(options, &state)?;
+    let facts = Facts::probe(state.cgroup.mount.clone());
+    let program = if state.seccomp { filter::read(&dir) } else { None };
+    if state.seccomp && program.is_none() {
+        return Err(LaunchError::Status(format!("{}/seccomp.bpf: missing or damaged", dir.path().display())));
+    }
+    let (ours, theirs) = socketpair()?;
+    let fds =
+        Fds { socket: theirs.as_raw_fd(), stdio: options.io.stdio, preserve: handed.count, ..plan::no_fds() };
+    let sub = options.cgroup.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let born_in = sub.is_none();
+    let request = plan::ExecRequest {
+        process: &wanted,
+        id: &state.id,
+        facts: &facts,
+        fds,
+        joined: &[Joined { flags: joined_flags(&state), fd: init.as_raw_fd(), index: 0 }],
+        user_namespace: user_namespace(&state)?,
+        seccomp: program.as_ref(),
+        no_new_keyring: state.no_new_keyring,
+        await_cgroup: cgroup.is_some() && !born_in,
+        reset_thp: options.io.reset_thp,
+    };
+    let frozen = plan::build_exec(&request)?;
+    let born_dir =
+        cgroup.as_ref().filter(|_| born_in).map_or(Fd::NONE, |cgroup| Fd(cgroup.dir().as_raw_fd()));
+    let agent = state.agent.clone();
+    let mut born = Born {
+        limits: Limits::new(&wanted),
+        maps: None,
+        record: None,
+        state,
+        hooks: [Vec::new(), Vec::new()],
+        cgroup: match &cgroup {
+            Some(cgroup) if !born_in => Joins::Moved(cgroup, sub.as_deref()),
+            _ => Joins::Born,
+        },
+        agent,
+        console: None,
+        status: "running",
+    };
+    let spawned = spawn(&frozen, (ours, theirs), born_dir, &mut born, None)?;
+    let pidfd =
+        owned::own(spawned.pidfd).map_err(|e| LaunchError::call("keep the pidfd", "pidfd_open", e.0))?;
+    let mut executed = Executed { pid: spawned.pid, pidfd, console: born.console };
+    if let Err(error) = hand_over(options, &mut executed) {
+        let pidfd = Fd(executed.pidfd.as_raw_fd());
+        let _ = krun_sys::process::pidfd_send_signal(pidfd, nix::libc::SIGKILL);
+        let _ = krun_sys::process::waitid_pidfd(pidfd, 0);
+        return Err(error);
+    }
+    Ok(executed)
+}
+
+/// `exec` on the command line: in the foreground the exit code of the process
+/// comes back, detached it is 0.
+///
+/// # Errors
+/// As [`exec`].
+pub fn exec_wait(options: &ExecOptions) -> Result<u8, LaunchError> {
+    if options.detach {
+        return exec(options).map(|_| 0);
+    }
+    let watch = foreground::Signals::block()?;
+    let executed = exec(options)?;
+    foreground::attend(&watch, &executed.pidfd, executed.pid, executed.console)
+}
+
+/// The container's init, verified to be the one in the state: a pid alone may
+/// have been reused.
+fn open_init(state: &State) -> Result<OwnedFd, LaunchError> {
+    let stopped = || LaunchError::Status("cannot exec in a stopped container".to_owned());
+    if state.pid <= 0 {
+        return Err(stopped());
+    }
+    let pidfd = krun_sys::process::pidfd_open(state.pid).and_then(owned::own).map_err(|_| stopped())?;
+    if process::is_alive(state.pid, state.start_time) { Ok(pidfd) } else { Err(stopped()) }
+}
+
+fn open_cgroup(options: &ExecOptions, state: &State) -> Result<Option<Cgroup>, LaunchError> {
+    if state.cgroup.driver == Driver::Disabled {
+        return Ok(None);
+    }
+    let cgroup = match Cgroup::open(state.cgroup.clone()) {
+        Ok(cgroup) => cgroup,
+        // A rootless container without a cgroup of its own.
+        Err(CgroupError::File { source: nix::errno::Errno::ENOENT, .. }) if state.rootless => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // In a frozen cgroup the helper would never run.
+    if !options.ignore_paused && cgroup.is_frozen()? {
+        return Err(LaunchError::Usage(
+            "cannot exec in a paused container (use --ignore-paused to override)",
+        ));
+    }
+    Ok(Some(cgroup))
+}
+
+/// All namespaces that the container does not share with the host.
+fn joined_flags(state: &State) -> u64 {
+    state.namespaces.iter().fold(0, |flags, record| flags | namespaces::flag(record.kind))
+}
+
+/// What the container's user namespace allows.
+fn user_namespace(state: &State) -> Result<Option<UserNamespace>, LaunchError> {
+    if !state.namespaces.iter().any(|record| record.kind == LinuxNamespaceType::User) {
+        return Ok(None);
+    }
+    let read = |name: &str| {
+        let path = format!("/proc/{}/{name}", state.pid);
+        std::fs::read_to_string(&path).map_err(LaunchError::file("read", path))
+    };
+    let maps_zero = |map: String| map.lines().any(|line| line.split_ascii_whitespace().next() == Some("0"));
+    Ok(Some(UserNamespace {
+        root_mapped: maps_zero(read("uid_map")?) && maps_zero(read("gid_map")?),
+        deny_setgroups: read("setgroups")?.trim() == "deny",
+    }))
+}
+
+fn hand_over(options: &ExecOptions, executed: &mut Executed) -> Result<(), LaunchError> {
+    if let Some(path) = &options.console_socket
+        && let Some(console) = executed.console.take()
+    {
+        deliver::over_socket("send the terminal to --console-socket", path, "/dev/ptmx", console.as_fd())?;
+    }
+    if let Some(path) = &options.pidfd_socket {
+        deliver::over_socket("send the pidfd to --pidfd-socket", path, "pidfd", executed.pidfd.as_fd())?;
+    }
+    options.pid_file.as_ref().map_or(Ok(()), |path| deliver::pid_file(path, executed.pid))
+}
+
+impl super::ProcessOverrides {
+    /// These changes over the container's own process.
+    ///
+    /// # Errors
+    /// The container's state has no process.
+    pub fn over(&self, base: Option<&Process>) -> Result<Process, LaunchError> {
+        let mut process = base.cloned().ok_or(LaunchError::Usage("the container's state has no process"))?;
+        process.set_args(Some(self.args.clone()));
+        process.set_terminal(Some(self.tty));
+        if !self.env.is_empty() {
+            let mut env = process.env().clone().unwrap_or_default();
+            env.extend(self.env.iter().cloned());
+            process.set_env(Some(env));
+        }
+        if let Some(cwd) = &self.cwd {
+            process.set_cwd(cwd.clone());
+        }
+        let user = process.user_mut();
+        if let Some((uid, gid)) = self.user {
+            user.set_uid(uid);
+            user.set_gid(gid.unwrap_or_else(|| user.gid()));
+        }
+        if !self.additional_gids.is_empty() {
+            let mut groups = user.additional_gids().clone().unwrap_or_default();
+            groups.extend(&self.additional_gids);
+            user.set_additional_gids(Some(groups));
+        }
+        if let Some(label) = &self.process_label {
+            process.set_selinux_label(Some(label.clone()));
+        }
+        if let Some(profile) = &self.apparmor {
+            process.set_apparmor_profile(Some(profile.clone()));
+        }
+        if let Some(on) = self.no_new_privs {
+            process.set_no_new_privileges(Some(on));
+        }
+        self.add_capabilities(&mut process)?;
+        Ok(process)
+    }
+
+    /// Adds to bounding, effective and permitted, and to ambient where the
+    /// container has inheritable ones; never to inheritable (CVE-2022-29162).
+    fn add_capabilities(&self, process: &mut Process) -> Result<(), LaunchError> {
+        if self.capabilities.is_empty() {
+            return Ok(());
+        }
+        let mut caps = process.capabilities().clone().unwrap_or_default();
+        for name in &self.capabilities {
+            let bare = name.strip_prefix("CAP_").unwrap_or(name);
+            let Ok(cap) = bare.parse::<oci_spec::runtime::Capability>() else {
+                return Err(LaunchError::Status(format!("--cap {name}: unknown capability")));
+            };
+            let add = |set: &Option<oci_spec::runtime::Capabilities>| {
+                let mut set = set.clone().unwrap_or_default();
+                set.insert(cap);
+                Some(set)
+            };
+            caps.set_bounding(add(caps.bounding()));
+            caps.set_effective(add(caps.effective()));
+            caps.set_permitted(add(caps.permitted()));
+            if caps.inheritable().as_ref().is_some_and(|set| set.contains(&cap)) {
+                caps.set_ambient(add(caps.ambient()));
+            }
+        }
+        process.set_capabilities(Some(caps));
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! krun in the foreground: signals go to the process, its terminal to ours, and
+//! its exit code becomes krun's.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use krun_sys::Fd;
+use krun_sys::process::{Exit, pidfd_send_signal, waitid_pidfd};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::LaunchError;
+use super::terminal::Terminal;
+
+/// Signals, read as events.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks all signals and reads them from here on. The child resets its mask.
+    ///
+    /// # Errors
+    /// signalfd(2).
+    pub fn block() -> Result<Signals, LaunchError> {
+        let all = SigSet::all();
+        all.thread_block()
+            .map_err(|errno| LaunchError::call("block signals", "rt_sigprocmask", errno as i32))?;
+        SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map(Signals)
+            .map_err(|errno| LaunchError::call("read signals", "signalfd", errno as i32))
+    }
+}
+
+/// Stays with a process until it ends: its exit code, or 128 plus the signal.
+///
+/// # Errors
+/// The terminal, or waiting itself.
+pub fn attend(
+    signals: &Signals,
+    pidfd: &OwnedFd,
+    pid: i32,
+    console: Option<OwnedFd>,
+) -> Result<u8, LaunchError> {
+    let mut terminal = console.map(Terminal::attach).transpose()?;
+    let failed = |call: &'static str| {
+        move |errno: Errno| LaunchError::call("wait for the process", call, errno as i32)
+    };
+    loop {
+        let (ended, signalled, ready) = {
+            let mut fds = vec![
+                PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
+                PollFd::new(signals.0.as_fd(), PollFlags::POLLIN),
+            ];
+            if let Some(terminal) = &terminal {
+                fds.extend(terminal.poll_fds());
+            }
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                done => done.map_err(failed("poll"))?,
+            };
+            let ready: Vec<_> = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect();
+            let any = |at: usize| ready.get(at).is_some_and(|events| !events.is_empty());
+            (any(0), any(1), ready)
+        };
+        if signalled {
+            pass_on(signals, pid, pidfd, terminal.as_ref());
+        }
+        if let Some(terminal) = &mut terminal {
+            terminal.copy(ready.get(2..).unwrap_or_default());
+        }
+        if ended {
+            let exit = waitid_pidfd(Fd(pidfd.as_raw_fd()), 0)
+                .map_err(|e| LaunchError::call("wait for the process", "waitid", e.0))?;
+            if let Some(terminal) = &mut terminal {
+                terminal.drain();
+            }
+            return Ok(code(exit));
+        }
+    }
+}
+
+fn code(exit: Option<Exit>) -> u8 {
+    match exit {
+        Some(Exit::Code(code)) => u8::try_from(code & 0xff).unwrap_or(u8::MAX),
+        Some(Exit::Signal(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        None => u8::MAX,
+    }
+}
+
+/// Forwards what was meant for the process; reaps what was left to us.
+fn pass_on(signals: &Signals, pid: i32, pidfd: &OwnedFd, terminal: Option<&Terminal>) {
+    while let Ok(Some(info)) = signals.0.read_signal() {
+        let number = i32::try_from(info.ssi_signo).unwrap_or(0);
+        match Signal::try_from(number) {
+            Ok(Signal::SIGCHLD) => reap_others(pid),
+            Ok(Signal::SIGWINCH) if terminal.is_some() => terminal.map_or((), Terminal::resize),
+            // Sent by the kernel for our own sake, not by someone.
+            Ok(Signal::SIGURG | Signal::SIGPIPE) => {}
+            // From our terminal: its foreground group has got it already.
+            Ok(Signal::SIGTTIN | Signal::SIGTTOU) => {}
+            _ => {
+                let _ = pidfd_send_signal(Fd(pidfd.as_raw_fd()), number);
+            }
+        }
+    }
+}
+
+/// As subreaper krun inherits the container's orphans; the process itself is
+/// left for its pidfd.
+fn reap_others(pid: i32) {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
+    while let Ok(status) = waitid(Id::All, look) {
+        match status.pid() {
+            Some(other) if other.as_raw() != pid => {
+                let _ =
+                    waitid(Id::Pid(other), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL);
+            }
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The end of a container: its cgroup, its hooks, its state directory.
+
+use super::LaunchError;
+use crate::cgroup;
+use crate::state::{State, StateDir};
+
+/// Removes a container whose process is gone: kills what is left in its
+/// cgroup, removes the cgroup, runs poststop hooks, removes the state.
+///
+/// # Errors
+/// The cgroup or the state directory; poststop hooks only warn.
+pub fn remove(dir: StateDir, state: &State) -> Result<(), LaunchError> {
+    if state.cgroup.driver != cgroup::Driver::Disabled
+        && let Ok(cgroup) = cgroup::Cgroup::open(state.cgroup.clone())
+    {
+        if !state.private_pid_namespace {
+            cgroup.kill_all()?;
+        }
+        cgroup.delete()?;
+    }
+    let hooks = state.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();
+    for hook in hooks {
+        if let Err(error) = super::hooks::run("poststop", std::slice::from_ref(hook), state, "stopped") {
+            crate::log::warning(crate::chain(&error));
+        }
+    }
+    Ok(dir.remove()?)
+}

@@ -1,0 +1,33 @@
+//! `run`: create and start in one, and, in the foreground, to the very end.
+
+use super::create::{Command, launch};
+use super::{LaunchError, RunOptions, foreground, hooks};
+use crate::state::StateDir;
+
+/// Runs a container. In the foreground the exit code of its process comes back
+/// and the container is removed; detached it is 0 once the program runs.
+///
+/// # Errors
+/// [`LaunchError`]; then nothing is left behind.
+pub fn run(options: &RunOptions) -> Result<u8, LaunchError> {
+    let mode = if options.detach { Command::RunDetached } else { Command::RunForeground };
+    if !options.detach && !options.no_subreaper {
+        let _ = nix::sys::prctl::set_child_subreaper(true);
+    }
+    let watch = if options.detach { None } else { Some(foreground::Signals::block()?) };
+    let created = launch(&options.create, mode)?;
+    let state = created.state;
+    let poststart = state.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
+    let started = hooks::run("poststart", poststart, &state, "running");
+    if started.is_err() {
+        let _ = krun_sys::process::kill(state.pid, nix::libc::SIGKILL);
+    }
+    let Some(watch) = watch else { return started.map(|()| 0) };
+    let code = foreground::attend(&watch, &created.pidfd, state.pid, created.console);
+    if !options.keep {
+        let dir = StateDir::open(&options.create.host.root, &options.create.id)?;
+        super::remove(dir, &state)?;
+    }
+    started?;
+    code
+}

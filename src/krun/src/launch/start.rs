@@ -1,0 +1,97 @@
+//! `start`: opens the gate and says whether the program could be executed.
+
+use std::ffi::CStr;
+use std::io::Read as _;
+use std::os::fd::AsFd;
+
+use krun_spawner::report::{Report, kind};
+use krun_spawner::step::Step;
+use krun_sys::plain::bytes_of_mut;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
+
+use super::LaunchError;
+use super::create::REPORT;
+use crate::state::{ContainerId, GATE, State, StateDir};
+
+/// Starts a created container.
+///
+/// # Errors
+/// It is not waiting; its program could not be executed; a poststart hook failed.
+pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError> {
+    let dir = StateDir::open(root, id)?;
+    let _lock = dir.lock()?;
+    let state = dir.load()?;
+    let refused =
+        || LaunchError::Status(format!("cannot start a container that is not created: {}", state.id));
+    let flags = |extra| OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | extra;
+    let open = |name: &CStr, extra| openat(&dir, name, flags(extra), Mode::empty());
+    let gate = match open(GATE, OFlag::O_WRONLY) {
+        Ok(fd) => fd,
+        Err(Errno::ENOENT) => return Err(stopped_or(&state, refused)),
+        // Nobody holds the other end: the process is gone.
+        Err(Errno::ENXIO) => return Err(stopped()),
+        Err(errno) => return Err(LaunchError::call("open the start gate", "open", errno as i32)),
+    };
+    let report = open(REPORT, OFlag::O_RDONLY)
+        .map_err(|errno| LaunchError::call("open the report of the child", "open", errno as i32))?;
+    nix::unistd::write(&gate, &[1])
+        .map_err(|errno| LaunchError::call("open the start gate", "write", errno as i32))?;
+    let failure = outcome(report);
+    for name in [GATE, REPORT] {
+        let _ = dir.unlink(name);
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let hooks = state.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
+    super::hooks::run("poststart", hooks, &state, "running").inspect_err(|_| {
+        // runtime-spec, lifecycle: a failed poststart hook stops the container.
+        let _ = krun_sys::process::kill(state.pid, nix::libc::SIGKILL);
+    })
+}
+
+fn stopped() -> LaunchError {
+    LaunchError::Status("cannot start a container that has stopped".to_owned())
+}
+
+fn stopped_or(state: &State, otherwise: impl Fn() -> LaunchError) -> LaunchError {
+    if state.pid == 0 || !crate::state::process::is_alive(state.pid, state.start_time) {
+        return stopped();
+    }
+    otherwise()
+}
+
+/// Waits until the child has closed its end (it runs its program) or has said
+/// what failed.
+fn outcome(report: std::os::fd::OwnedFd) -> Option<LaunchError> {
+    let mut fds = [PollFd::new(report.as_fd(), PollFlags::POLLIN)];
+    while let Err(Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
+    let mut said = Report::default();
+    let read = std::fs::File::from(report).read_exact(bytes_of_mut(&mut said));
+    (read.is_ok() && said.kind == kind::FAILED).then(|| describe(&said))
+}
+
+/// The plan is gone with the `create` that made it; the step says enough.
+fn describe(report: &Report) -> LaunchError {
+    let errno = crate::errno_text(Errno::from_raw(report.errno));
+    let text = match Step::from_number(report.step) {
+        Some(step @ (Step::StartHookFailed | Step::StartHookTimeout | Step::StartHookSpawn)) => {
+            let index = report.index as usize;
+            let reason = match step {
+                Step::StartHookTimeout => "timed out".to_owned(),
+                Step::StartHookFailed if report.detail >> 32 != 0 => {
+                    format!("signal {}", report.detail & 0xffff_ffff)
+                }
+                Step::StartHookFailed => format!("exit status {}", report.detail),
+                _ => errno,
+            };
+            return LaunchError::Hook { kind: "startContainer", index, reason };
+        }
+        Some(step) => format!("{}: {}: {errno}", step.what(), step.call()),
+        None => format!("step {}: {errno}", report.step),
+    };
+    LaunchError::Child(text)
+}

@@ -1,0 +1,126 @@
+//! Sources of bind mounts that the parent has to open: those whose ids are
+//! mapped, and all of them when the container's root may not walk the host.
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use krun_sys::Fd;
+use krun_sys::mount::{OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, open_tree};
+use krun_sys::process::{self, CloneArgs, Side};
+use nix::libc;
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, Spec};
+
+use super::LaunchError;
+use super::idmap::Maps;
+use crate::plan::{self, Tree};
+
+/// Open trees and user namespaces; they close when this is dropped.
+#[derive(Debug, Default)]
+pub struct Trees {
+    fds: Vec<OwnedFd>,
+    /// For the plan.
+    pub trees: Vec<Tree>,
+}
+
+/// Opens what the child could not.
+///
+/// # Errors
+/// The source, or the user namespace of an idmapped mount.
+pub fn open(spec: &Spec, bundle: &Path, privileged: bool) -> Result<Trees, LaunchError> {
+    let mut opened = Trees::default();
+    if !privileged {
+        return Ok(opened);
+    }
+    let namespaces =
+        spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    let in_user = namespaces.iter().any(|ns| ns.typ() == LinuxNamespaceType::User);
+    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        if !plan::is_bind(mount) {
+            continue;
+        }
+        let maps = maps_of(mount, spec);
+        if !in_user && maps.is_none() {
+            continue;
+        }
+        let tree = source(mount, index, bundle)?;
+        let idmap = maps.map(|(uid, gid)| user_namespace(uid, gid, index)).transpose()?;
+        opened.trees.push(Tree {
+            index,
+            tree: tree.as_raw_fd(),
+            idmap: idmap.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+        });
+        opened.fds.push(tree);
+        opened.fds.extend(idmap);
+    }
+    Ok(opened)
+}
+
+type MapPair<'a> = (&'a [LinuxIdMapping], &'a [LinuxIdMapping]);
+
+/// The maps of an idmapped mount: its own, else the container's.
+fn maps_of<'a>(mount: &'a Mount, spec: &'a Spec) -> Option<MapPair<'a>> {
+    let own = (
+        mount.uid_mappings().as_deref().unwrap_or_default(),
+        mount.gid_mappings().as_deref().unwrap_or_default(),
+    );
+    if !own.0.is_empty() || !own.1.is_empty() {
+        return Some(own);
+    }
+    let asked = mount.options().iter().flatten().any(|option| option == "idmap" || option == "ridmap");
+    let linux = spec.linux().as_ref().filter(|_| asked)?;
+    Some((
+        linux.uid_mappings().as_deref().unwrap_or_default(),
+        linux.gid_mappings().as_deref().unwrap_or_default(),
+    ))
+}
+
+fn source(mount: &Mount, index: usize, bundle: &Path) -> Result<OwnedFd, LaunchError> {
+    let path = bundle.join(mount.source().as_deref().unwrap_or(Path::new("")));
+    let options = mount.options().as_deref().unwrap_or_default();
+    let has = |name: &str| options.iter().any(|option| option == name);
+    let mut flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+    if has("rbind") {
+        flags |= libc::AT_RECURSIVE.cast_unsigned();
+    }
+    if has("src-nofollow") || has("copy-symlink") {
+        flags |= libc::AT_SYMLINK_NOFOLLOW.cast_unsigned();
+    }
+    let what = || format!("mounts[{index}].source {}", path.display());
+    let name = CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| LaunchError::call(what(), "open_tree", libc::EINVAL))?;
+    let fd = open_tree(Fd::CWD, &name, flags).map_err(|e| LaunchError::call(what(), "open_tree", e.0))?;
+    krun_sys::owned::own(fd).map_err(|e| LaunchError::call(what(), "open_tree", e.0))
+}
+
+/// A user namespace that nobody lives in, only to carry the maps: a child
+/// makes it and waits to be killed once it is open (mount_setattr(2),
+/// "ID-mapped mounts").
+fn user_namespace(
+    uid: &[LinuxIdMapping],
+    gid: &[LinuxIdMapping],
+    index: usize,
+) -> Result<OwnedFd, LaunchError> {
+    let what = || format!("mounts[{index}]: the user namespace of its id maps");
+    let flags = u64::from((libc::CLONE_NEWUSER | libc::CLONE_PIDFD).cast_unsigned());
+    let args =
+        CloneArgs { flags, exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()), ..CloneArgs::default() };
+    match process::clone3(args).map_err(|e| LaunchError::call(what(), "clone3", e.0))? {
+        Side::Child => loop {
+            // Until the parent kills it, or dies itself.
+            let _ = process::prctl(libc::PR_SET_PDEATHSIG, 9, 0, 0, 0);
+            let _ = krun_sys::fs::poll(Fd::NONE, 0, 1000);
+        },
+        Side::Parent { pid, pidfd } => {
+            let opened = Maps::new(uid, gid, true).write(pid).and_then(|()| {
+                let path = format!("/proc/{pid}/ns/user");
+                std::fs::File::open(&path).map(OwnedFd::from).map_err(LaunchError::file("open", path))
+            });
+            let _ = process::pidfd_send_signal(pidfd, libc::SIGKILL);
+            let _ = process::waitid_pidfd(pidfd, 0);
+            krun_sys::fs::close(pidfd);
+            opened
+        }
+    }
+}
