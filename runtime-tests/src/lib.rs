@@ -10,9 +10,11 @@
 pub mod bundle;
 pub mod config;
 pub mod container;
+pub mod elf;
 pub mod errno;
 pub mod host;
 pub mod invocation;
+pub mod leftovers;
 pub mod mountinfo;
 pub mod raw;
 pub mod require;

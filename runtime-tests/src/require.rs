@@ -10,6 +10,8 @@ use std::path::Path;
 pub enum Need {
     /// A cgroup v2 controller at the root.
     Controller(&'static str),
+    /// A host without that controller: what is said of it then.
+    NoController(&'static str),
     /// A kernel at least this new.
     Kernel(u32, u32),
     /// A capability of ours: name and number.
@@ -50,6 +52,9 @@ impl Need {
         let (met, reason) = match self {
             Need::Controller(c) => {
                 (host::controllers().iter().any(|h| h == c), format!("no cgroup v2 controller {c}"))
+            }
+            Need::NoController(c) => {
+                (!host::controllers().iter().any(|h| h == c), format!("there is a cgroup v2 controller {c}"))
             }
             Need::Kernel(a, b) => (host::kernel() >= (a, b), format!("kernel older than {a}.{b}")),
             Need::Capability(name, n) => (host::has_capability(n), format!("the tests lack CAP_{name}")),

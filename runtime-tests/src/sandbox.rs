@@ -6,10 +6,10 @@ use crate::invocation::{Invocation, Output};
 use crate::runtime::{self, Runtime};
 use crate::{Config, Container, host};
 use serde_json::Value;
-use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -19,7 +19,7 @@ pub struct Sandbox {
     /// The runtime under test.
     pub runtime: &'static Runtime,
     dir: PathBuf,
-    ids: RefCell<Vec<String>>,
+    ids: Mutex<Vec<String>>,
 }
 
 impl Default for Sandbox {
@@ -41,7 +41,7 @@ impl Sandbox {
         let dir = base.join(format!("kt-{}", fresh()));
         let made = fs::create_dir_all(dir.join("state"));
         assert!(made.is_ok(), "{}: {made:?}", dir.display());
-        Sandbox { runtime: runtime::under_test(), dir, ids: RefCell::default() }
+        Sandbox { runtime: runtime::under_test(), dir, ids: Mutex::default() }
     }
 
     /// The directory.
@@ -62,8 +62,13 @@ impl Sandbox {
     /// A container id of this test; its cgroup and state are removed at the end.
     pub fn new_id(&self) -> String {
         let id = format!("kt-{}", fresh());
-        self.ids.borrow_mut().push(id.clone());
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
         id
+    }
+
+    /// Every id given out so far.
+    pub fn ids(&self) -> Vec<String> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A call of the runtime with this sandbox's state root.
@@ -185,7 +190,7 @@ fn with_cgroup(config: Config, id: &str) -> Config {
 impl Drop for Sandbox {
     /// Leaves nothing behind, whatever state the runtime under test left.
     fn drop(&mut self) {
-        for id in self.ids.borrow().iter() {
+        for id in &self.ids() {
             let group = Path::new(host::CGROUPS).join(id);
             if self.state_root().join(id).exists() {
                 let _ = std::process::Command::new(&self.runtime.path)

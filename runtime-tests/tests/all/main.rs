@@ -4,6 +4,7 @@
 mod capabilities;
 mod cli;
 mod devices;
+mod errors;
 mod exec;
 mod hooks;
 mod lifecycle;
@@ -11,7 +12,9 @@ mod mounts;
 mod namespaces;
 mod process;
 mod seccomp;
+mod security;
 mod state;
+mod stress;
 mod terminal;
 mod userns;
 

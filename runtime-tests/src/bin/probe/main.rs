@@ -7,6 +7,7 @@
 #![no_main]
 #![allow(missing_docs)]
 
+mod attacks;
 mod attempts;
 mod load;
 mod paths;
@@ -50,6 +51,7 @@ fn run(name: &str, args: &[&str]) -> Value {
             .or_else(|| attempts::run(name, args))
             .or_else(|| signals::run(name, args))
             .or_else(|| load::run(name, args))
+            .or_else(|| attacks::run(name, args))
             .unwrap_or_else(|| Err(format!("unknown action {name}"))),
     };
     match result {
