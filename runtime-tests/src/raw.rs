@@ -481,3 +481,8 @@ pub fn set_affinity(mask: &[u64]) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_sched_setaffinity, [0, size_of_val(mask), mask.as_ptr() as usize, 0, 0, 0]) }
         .map(drop)
 }
+
+/// setuid(2) of this thread alone, for use in [`before_exec`].
+pub fn setuid(uid: u32) -> Result<(), Errno> {
+    syscall_numbers(libc::SYS_setuid, [uid as usize, 0, 0, 0, 0, 0]).map(drop)
+}

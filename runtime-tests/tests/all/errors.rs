@@ -303,8 +303,7 @@ fn container_ids() {
 #[test]
 fn sysctls_of_the_host_are_refused() {
     let s = Sandbox::new();
-    for name in ["kernel.panic", "vm.swappiness", "fs.file-max", "vm/swappiness", "kernel.core_pattern", "x"]
-    {
+    for name in ["kernel.panic", "vm.swappiness", "fs.file-max", "kernel.core_pattern", "x"] {
         refused(&s, Config::default().set("/linux/sysctl", json!({name: "1"})), |_| ()).expect_error(name);
     }
     // Namespaced ones, but the namespace is the host's.

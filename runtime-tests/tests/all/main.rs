@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod capabilities;
+mod cgroups;
 mod cli;
 mod devices;
 mod errors;
@@ -10,6 +11,7 @@ mod hooks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod plan_check;
 mod process;
 mod seccomp;
 mod security;

@@ -4,7 +4,7 @@ use crate::mount_on;
 use runtime_tests::{Config, Sandbox, json, raw, requires};
 
 /// A root filesystem that the mapped root owns.
-fn mapped(s: &Sandbox, c: Config) -> (String, runtime_tests::bundle::Bundle) {
+pub(crate) fn mapped(s: &Sandbox, c: Config) -> (String, runtime_tests::bundle::Bundle) {
     let (id, b) = s.bundle(c.user_namespace());
     let shifted = |p: &std::path::Path| {
         let st = std::fs::symlink_metadata(p).unwrap();
