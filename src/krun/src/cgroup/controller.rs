@@ -4,6 +4,7 @@
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
 
 use super::Location;
 use super::file::{open_dir, read_short, write_at};
@@ -23,11 +24,9 @@ pub(super) fn lists(controllers: &str, name: &str) -> bool {
 /// lets us. Reads two files and writes nothing when all is enabled already.
 /// What could not be enabled shows when a limit is set: see [`missing`].
 pub(super) fn enable(location: &Location, leaf: impl AsFd, extra: &[&'static str]) {
-    let Ok(root) = open_dir(&location.mount.to_string_lossy()) else {
-        return;
-    };
     let mut root_buf = [0; 256];
-    let Ok(available) = read_short(root.as_fd(), "cgroup.controllers", &mut root_buf) else {
+    let root = location.mount.join("cgroup.controllers");
+    let Ok(available) = read_short(AT_FDCWD, &root, &mut root_buf) else {
         return;
     };
     let mut wanted = STANDARD.iter().chain(extra).filter(|name| lists(available, name)).peekable();

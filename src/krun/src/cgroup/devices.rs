@@ -5,7 +5,7 @@
 //! it keeps the bits not yet allowed in a register, clears them rule by rule,
 //! allows when none is left and denies at the first deny that hits one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
 
 use krun_sys::bpf::{self, Insn, ProgFd};
@@ -116,7 +116,7 @@ fn access(rule: &LinuxDeviceCgroup) -> Result<u8, String> {
 }
 
 /// Access bits that are decided, by numbers: \[denied, allowed\].
-type Decided = HashMap<Numbers, [u8; 2]>;
+type Decided = BTreeMap<Numbers, [u8; 2]>;
 
 /// What is decided for all devices that `numbers` covers.
 fn covered(decided: &Decided, (major, minor): Numbers) -> [u8; 2] {

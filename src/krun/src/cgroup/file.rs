@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -19,7 +20,7 @@ pub fn open_dir(path: &str) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// The errno of openat(2); ENOENT when the controller is not enabled.
-pub fn open_at(dir: BorrowedFd<'_>, name: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
+pub fn open_at<P: ?Sized + NixPath>(dir: BorrowedFd<'_>, name: &P, flags: OFlag) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     openat(dir, name, flags, Mode::empty())
 }
@@ -44,7 +45,11 @@ pub fn write_at(dir: BorrowedFd<'_>, name: &str, value: &[u8]) -> Result<(), Err
 ///
 /// # Errors
 /// The errno of openat(2) or read(2).
-pub fn read_short<'a>(dir: BorrowedFd<'_>, name: &str, buf: &'a mut [u8]) -> Result<&'a str, Errno> {
+pub fn read_short<'a, P: ?Sized + NixPath>(
+    dir: BorrowedFd<'_>,
+    name: &P,
+    buf: &'a mut [u8],
+) -> Result<&'a str, Errno> {
     let file = open_at(dir, name, OFlag::O_RDONLY)?;
     let len = read_once(file.as_fd(), buf)?;
     let bytes = buf.get(..len).unwrap_or_default();

@@ -3,10 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::AT_FDCWD;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
 use super::CgroupError;
+use super::file::read_at;
 use super::systemd;
 
 /// Who makes the cgroup.
@@ -157,10 +159,7 @@ fn beside_own(inner: &str) -> Result<String, CgroupError> {
 /// The file can't be read or has no such line.
 pub fn own() -> Result<String, CgroupError> {
     let file = "/proc/self/cgroup";
-    let text = std::fs::read_to_string(file).map_err(|err| {
-        let errno = nix::errno::Errno::from_raw(err.raw_os_error().unwrap_or(libc::EIO));
-        CgroupError::file("read", file, errno)
-    })?;
+    let text = read_at(AT_FDCWD, file).map_err(|errno| CgroupError::file("read", file, errno))?;
     let line = text.lines().find_map(|line| line.strip_prefix("0::"));
     line.map(str::to_owned).ok_or(CgroupError::NoMount)
 }

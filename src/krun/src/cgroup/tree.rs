@@ -232,7 +232,7 @@ pub fn delete(location: &Location) -> Result<(), CgroupError> {
 fn remove_children(dir: BorrowedFd<'_>) {
     let Ok(names) = children(dir) else { return };
     for name in names {
-        if let Ok(child) = open_at(dir, &name, OFlag::O_DIRECTORY) {
+        if let Ok(child) = open_at(dir, name.as_str(), OFlag::O_DIRECTORY) {
             remove_children(child.as_fd());
         }
         let _ = unlinkat(dir, name.as_str(), UnlinkatFlags::RemoveDir);
@@ -267,7 +267,7 @@ fn collect_pids(dir: BorrowedFd<'_>, recursive: bool, pids: &mut Vec<i32>) -> Re
     pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
     if recursive {
         for name in children(dir)? {
-            if let Ok(child) = open_at(dir, &name, OFlag::O_DIRECTORY) {
+            if let Ok(child) = open_at(dir, name.as_str(), OFlag::O_DIRECTORY) {
                 collect_pids(child.as_fd(), true, pids)?;
             }
         }

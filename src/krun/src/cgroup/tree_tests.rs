@@ -70,7 +70,8 @@ fn a_cgroup_in_use_or_frozen_is_refused() {
 #[test]
 fn freeze_kill_and_delete_with_children() {
     let cgroup = Cgroup::create(at("kill"), None).unwrap();
-    let inner = Cgroup::create(below("kill", "/in/ner"), None).unwrap();
+    std::fs::create_dir_all(below("kill", "/in/ner").dir()).unwrap();
+    let inner = Cgroup::open(below("kill", "/in/ner")).unwrap();
     let mut children = [sleeper(&cgroup), sleeper(&inner)];
     let mut pids: Vec<i32> = children.iter().map(|c| i32::try_from(c.id()).unwrap()).collect();
     pids.sort_unstable();
@@ -80,7 +81,10 @@ fn freeze_kill_and_delete_with_children() {
     assert_eq!(cgroup.pids(false).unwrap().len(), 1);
 
     cgroup.freeze().unwrap();
-    assert!(cgroup.is_frozen().unwrap() && inner.events().unwrap().frozen);
+    assert!(cgroup.is_frozen().unwrap());
+    // A process that has just been migrated may wake once more.
+    let soon = Instant::now() + Duration::from_secs(5);
+    assert!(events::wait(inner.dir(), soon, |e| e.frozen).unwrap());
     cgroup.thaw().unwrap();
     assert!(!cgroup.is_frozen().unwrap());
     cgroup.freeze().unwrap();
@@ -120,7 +124,9 @@ fn numbers_are_read() {
     let mut child = sleeper(&cgroup);
     let metrics = cgroup.metrics().unwrap();
     assert_eq!(metrics.pids_current, 1);
-    assert!(metrics.cpu.contains_key("usage_usec") && metrics.cpu_psi.is_some());
+    assert!(metrics.cpu.contains_key("usage_usec"));
+    let pressure = cgroup.location().dir().join("cpu.pressure");
+    assert_eq!(metrics.cpu_psi.is_some(), pressure.exists());
     assert_eq!(cgroup.stats().unwrap().pids.current, 1);
     assert_eq!(cgroup.oom_kills().unwrap(), 0);
     cgroup.kill_all().unwrap();
@@ -161,5 +167,79 @@ fn a_limit_without_its_controller_says_so() {
         ),
     };
     assert_eq!(text, wanted);
+    cgroup.delete().unwrap();
+}
+
+/// Each limit either reaches its file or is refused for want of its controller.
+#[test]
+fn limits_reach_their_files_or_name_the_controller() {
+    let mount = mountpoint().unwrap();
+    let controllers = std::fs::read_to_string(mount.join("cgroup.controllers")).unwrap();
+    let cgroup = Cgroup::create(below("limits", "/in/ner"), None).unwrap();
+    for (controller, json, file, wanted) in [
+        ("pids", r#"{"pids":{"limit":7}}"#, "pids.max", "7"),
+        ("pids", r#"{"pids":{"limit":-1}}"#, "pids.max", "max"),
+        ("memory", r#"{"memory":{"limit":10485760}}"#, "memory.max", "10485760"),
+        ("memory", r#"{"memory":{"reservation":4096}}"#, "memory.low", "4096"),
+        ("memory", r#"{"unified":{"memory.high":"8192"}}"#, "memory.high", "8192"),
+        ("cpu", r#"{"cpu":{"shares":2048}}"#, "cpu.weight", "174"),
+        ("cpu", r#"{"cpu":{"quota":5000,"period":20000}}"#, "cpu.max", "5000 20000"),
+        ("cpu", r#"{"cpu":{"period":50000}}"#, "cpu.max", "max 50000"),
+        ("cpu", r#"{"cpu":{"quota":6000,"burst":3000}}"#, "cpu.max.burst", "3000"),
+        ("cpu", r#"{"cpu":{"idle":1}}"#, "cpu.idle", "1"),
+        ("cpuset", r#"{"cpu":{"cpus":"0","mems":"0"}}"#, "cpuset.cpus", "0"),
+        (
+            "hugetlb",
+            r#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#,
+            "hugetlb.2MB.max",
+            "4194304",
+        ),
+    ] {
+        let resources: LinuxResources = serde_json::from_str(json).unwrap();
+        cgroup.enable_controllers(Some(&resources));
+        let result = cgroup.update(&resources);
+        if controller::lists(&controllers, controller) {
+            result.unwrap();
+            let text = std::fs::read_to_string(cgroup.location().dir().join(file)).unwrap();
+            assert_eq!(text.trim_end(), wanted, "{json}");
+        } else {
+            let error = result.unwrap_err();
+            let wanted = format!("the {controller} controller is not available");
+            assert!(
+                matches!(error, CgroupError::NoController { .. }) && error.to_string().contains(&wanted),
+                "{json}: {error}"
+            );
+        }
+    }
+    let controllers = cgroup.metrics().unwrap();
+    assert_eq!(controllers.pids_current, 0);
+    cgroup.discard();
+    assert!(!at("limits").dir().exists());
+}
+
+#[test]
+fn the_oom_killer_is_counted() {
+    let json = r#"{"memory":{"limit":8388608,"swap":8388608}}"#;
+    let resources: LinuxResources = serde_json::from_str(json).unwrap();
+    let cgroup = Cgroup::create(at("oom"), Some(&resources)).unwrap();
+    let refused = cgroup.apply(&resources).is_err();
+    let controllers = std::fs::read_to_string(mountpoint().unwrap().join("cgroup.controllers")).unwrap();
+    assert_eq!(refused, !controller::lists(&controllers, "memory"));
+    if !refused {
+        let script = format!(
+            "echo $$ > {}/cgroup.procs && x=$(head -c 100000000 /dev/zero | tr '\\0' x)",
+            cgroup.location().dir().display()
+        );
+        assert!(!Command::new("sh").args(["-c", &script]).status().unwrap().success());
+        assert!(cgroup.oom_kills().unwrap() >= 1);
+        let mut check = resources.memory().unwrap();
+        check.set_check_before_update(Some(true)).set_limit(Some(1)).set_swap(None);
+        let mut smaller = resources.clone();
+        smaller.set_memory(Some(check));
+        // The dead process's pages may be gone; a page of the page cache stays.
+        let usage = cgroup.metrics().unwrap().memory.unwrap().usage;
+        let text = cgroup.update(&smaller).err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(text.contains("rejecting memory limit 1 <= usage"), usage >= 1, "{usage} {text}");
+    }
     cgroup.delete().unwrap();
 }
