@@ -9,9 +9,10 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::Cgroup;
 use super::CgroupError;
 use super::file::{open_at, read_at, read_short, write_at};
-use super::tree::{Cgroup, signal_all};
+use super::procs::signal_all;
 
 /// How long freezing may take: a process in uninterruptible sleep freezes
 /// only when it wakes.

@@ -15,6 +15,7 @@ mod events;
 mod file;
 pub mod metrics;
 mod path;
+mod procs;
 mod resources;
 pub mod stats;
 pub mod systemd;

@@ -8,15 +8,20 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::Mode;
-use nix::unistd::{Gid, Pid, Uid, UnlinkatFlags, fchownat, mkdir, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, mkdir, unlinkat};
 use oci_spec::runtime::LinuxResources;
 
 use super::events::{self, Events};
-use super::file::{open_at, open_dir, read_at, read_short, write_at};
+use super::file::{open_at, open_dir, read_short, write_at};
+use super::procs::collect_pids;
 use super::{CgroupError, Driver, Location, controller, resources};
 
 /// How long [`Cgroup::delete`] waits for dying processes.
 const DELETE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it tries when nothing lives there, yet the kernel says EBUSY: a
+/// sub-cgroup was made meanwhile, or can't be removed.
+const DELETE_ROUNDS: usize = 16;
 
 /// A container's cgroup, open.
 #[derive(Debug)]
@@ -105,45 +110,6 @@ impl Cgroup {
         &self.location
     }
 
-    /// Moves a process into the cgroup, or into `sub` below it (`exec
-    /// --cgroup`).
-    ///
-    /// # Errors
-    /// `bad sub cgroup path` if `sub` leaves the container's cgroup, else what
-    /// the kernel says: EBUSY when domain controllers are enabled below.
-    pub fn add_pid(&self, sub: Option<&str>, pid: i32) -> Result<(), CgroupError> {
-        let pid = pid.to_string();
-        let sub = sub.map_or("", |s| s.trim_matches('/'));
-        if sub.split('/').any(|part| part == "..") {
-            return Err(CgroupError::SubCgroup(sub.to_owned()));
-        }
-        let file = match sub {
-            "" => "cgroup.procs".to_owned(),
-            sub => format!("{sub}/cgroup.procs"),
-        };
-        write_at(self.dir(), &file, pid.as_bytes()).map_err(|errno| self.error("write", &file, errno))
-    }
-
-    /// The processes in the cgroup, with those of sub-cgroups if `recursive`,
-    /// as this pid namespace numbers them.
-    ///
-    /// # Errors
-    /// The cgroup can't be read; one removed meanwhile counts as empty.
-    pub fn pids(&self, recursive: bool) -> Result<Vec<i32>, CgroupError> {
-        let mut pids = Vec::new();
-        collect_pids(self.dir(), recursive, &mut pids)
-            .map_err(|errno| self.error("read", "cgroup.procs", errno))?;
-        Ok(pids)
-    }
-
-    /// Whether no process, zombies aside, is in the cgroup or below it.
-    ///
-    /// # Errors
-    /// cgroup.events can't be read.
-    pub fn is_empty(&self) -> Result<bool, CgroupError> {
-        Ok(!Events::read(self.dir()).map_err(|errno| self.error("read", "cgroup.events", errno))?.populated)
-    }
-
     /// Gives the cgroup to the owner of a user namespace, so that a cgroup
     /// manager inside can make sub-cgroups: the directory and the files that
     /// /sys/kernel/cgroup/delegate lists (cgroups(7), "Delegation").
@@ -203,29 +169,27 @@ pub fn delete(location: &Location) -> Result<(), CgroupError> {
     }
     let full = full_path(location);
     let path = Path::new(&full);
+    let refused = |errno| CgroupError::file("rmdir", path, errno);
     let deadline = Instant::now() + DELETE_PATIENCE;
-    loop {
+    for _ in 0..DELETE_ROUNDS {
         match rmdir(path) {
             Ok(()) | Err(Errno::ENOENT) => return Ok(()),
             Err(Errno::EBUSY) => {}
-            Err(errno) => return Err(CgroupError::file("rmdir", path, errno)),
+            Err(errno) => return Err(refused(errno)),
         }
         let Ok(dir) = open_dir(&full) else { continue };
-        remove_children(dir.as_fd());
-        events::wait(dir.as_fd(), deadline, |e| !e.populated)
-            .map_err(|errno| CgroupError::file("poll", path.join("cgroup.events"), errno))?
-            .then_some(())
-            .ok_or_else(|| CgroupError::Timeout {
+        let emptied = events::wait(dir.as_fd(), deadline, |e| !e.populated)
+            .map_err(|errno| CgroupError::file("poll", path.join("cgroup.events"), errno))?;
+        if !emptied {
+            return Err(CgroupError::Timeout {
                 dir: path.into(),
                 state: "empty",
                 seconds: DELETE_PATIENCE.as_secs(),
-            })?;
-        // Emptied now: take away what lay below, which was busy until here.
-        remove_children(dir.as_fd());
-        if Instant::now() > deadline {
-            return rmdir(path).map_err(|errno| CgroupError::file("rmdir", path, errno));
+            });
         }
+        remove_children(dir.as_fd());
     }
+    rmdir(path).map_err(refused)
 }
 
 /// Removes the sub-cgroups of `dir` that have no processes, deepest first.
@@ -240,7 +204,7 @@ fn remove_children(dir: BorrowedFd<'_>) {
 }
 
 /// Names of the sub-cgroups of `dir`.
-fn children(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
+pub(super) fn children(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
     let own = open_at(dir, ".", OFlag::O_DIRECTORY)?;
     let mut names = Vec::new();
     for entry in Dir::from_fd(own)?.iter() {
@@ -253,26 +217,6 @@ fn children(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
         }
     }
     Ok(names)
-}
-
-/// Adds the processes of `dir` to `pids`.
-fn collect_pids(dir: BorrowedFd<'_>, recursive: bool, pids: &mut Vec<i32>) -> Result<(), Errno> {
-    let text = match read_at(dir, "cgroup.procs") {
-        // The cgroup went away while we read; so did its processes.
-        Err(Errno::ENODEV | Errno::ENOENT) => return Ok(()),
-        // A threaded cgroup lists threads only.
-        Err(Errno::EOPNOTSUPP) => read_at(dir, "cgroup.threads")?,
-        other => other?,
-    };
-    pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
-    if recursive {
-        for name in children(dir)? {
-            if let Ok(child) = open_at(dir, name.as_str(), OFlag::O_DIRECTORY) {
-                collect_pids(child.as_fd(), true, pids)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The cgroup's directory as a string, for system calls without allocation.
@@ -375,19 +319,6 @@ fn vet(
 fn frozen_self(dir: BorrowedFd<'_>) -> bool {
     let mut buf = [0; 8];
     read_short(dir, "cgroup.freeze", &mut buf) == Ok("1")
-}
-
-/// Sends `signal` to every process of the cgroup one by one.
-pub(super) fn signal_all(dir: BorrowedFd<'_>, signal: nix::sys::signal::Signal) -> Result<usize, Errno> {
-    let mut pids = Vec::new();
-    collect_pids(dir, true, &mut pids)?;
-    for pid in pids.iter().filter(|&&pid| pid > 0) {
-        match nix::sys::signal::kill(Pid::from_raw(*pid), signal) {
-            Ok(()) | Err(Errno::ESRCH) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(pids.len())
 }
 
 #[cfg(test)]

@@ -113,6 +113,9 @@ fn processes_go_into_sub_cgroups_but_not_out() {
     cgroup.add_pid(Some("/in"), pid).unwrap();
     let inner = Cgroup::open(below("sub", "/in")).unwrap();
     assert_eq!(inner.pids(false).unwrap(), [pid]);
+    assert_eq!(cgroup.of_process(pid).unwrap().location(), inner.location());
+    let own = i32::try_from(std::process::id()).unwrap();
+    assert!(cgroup.of_process(own).is_err());
     cgroup.signal_frozen(nix::sys::signal::Signal::SIGKILL).unwrap();
     child.wait().unwrap();
     cgroup.delete().unwrap();

@@ -263,6 +263,15 @@ pub(super) fn update(scope: &Scope, resources: &LinuxResources) -> Result<(), Cg
     Ok(())
 }
 
+/// Has systemd move a process into the unit's sub-cgroup `sub` ("" for none).
+pub(super) fn attach(scope: &Scope, sub: &str, pid: i32) -> Result<(), SystemdError> {
+    let mut bus = Bus::connect(scope.user_bus).map_err(|err| err.unit(scope))?;
+    let pids = vec![Value::U32(pid.cast_unsigned())];
+    let args = [string(&scope.unit), string(&format!("/{sub}")), Value::Array("u".to_owned(), pids)];
+    bus.manager("AttachProcessesToUnit", &args).map_err(|err| err.unit(scope))?;
+    Ok(())
+}
+
 /// The cgroup of the user's service manager, below which its units lie.
 pub(super) fn user_manager_cgroup() -> Result<String, SystemdError> {
     Bus::connect(true)?.property("ControlGroup")

@@ -105,6 +105,13 @@ fn inside() {
     cgroup.set_devices(&resources).unwrap();
 
     let scope = cgroup.location().scope.clone().unwrap();
+    let (mut guest, guest_pid) = sleeper();
+    let guest_pid = i32::try_from(guest_pid).unwrap();
+    attach(&scope, "", guest_pid).unwrap();
+    assert!(cgroup.pids(false).unwrap().contains(&guest_pid));
+    guest.kill().unwrap();
+    guest.wait().unwrap();
+
     update(&scope, &parse(r#"{"pids":{"limit":-1},"unified":{"memory.high":"4096"}}"#)).unwrap();
     assert_eq!(show("krun-c1.scope", "TasksMax"), "infinity");
     assert_eq!(show("krun-c1.scope", "MemoryHigh"), "4096");
