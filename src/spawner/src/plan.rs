@@ -93,7 +93,7 @@ pub mod mount_flag {
     pub const SOURCE_NOFOLLOW: u32 = 1 << 5;
     /// A source that is a link is created as a link.
     pub const COPY_SYMLINK: u32 = 1 << 6;
-    /// If the file system is refused, bind `source` instead.
+    /// If the file system is refused, bind `fallback` instead.
     pub const FALLBACK_BIND: u32 = 1 << 7;
     /// The target may lie within procfs.
     pub const PROC_TARGET: u32 = 1 << 8;
@@ -224,6 +224,8 @@ plain! {
         pub attr: u32,
         /// Path of the source of a bind; device or "source" of a file system.
         pub source: Str,
+        /// What is bound if the file system is refused.
+        pub fallback: Str,
         /// Path in the container.
         pub target: Str,
         /// File system type.

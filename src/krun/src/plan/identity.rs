@@ -27,9 +27,16 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
         effective: set_of(caps.and_then(|caps| caps.effective().as_ref())),
         permitted: set_of(caps.and_then(|caps| caps.permitted().as_ref())),
         inheritable: set_of(caps.and_then(|caps| caps.inheritable().as_ref())),
-        // Not filtered: one that cannot be raised is an error that names it.
-        ambient: caps.and_then(|caps| caps.ambient().as_ref()).map_or(0, mask) & all,
+        ambient: 0,
     };
+    let id = &mut buf.plan.identity;
+    // Only what is permitted and inheritable can be ambient (capabilities(7));
+    // for the rest runc warns, and so does krun.
+    let ambient = caps.and_then(|caps| caps.ambient().as_ref()).map_or(0, mask) & all;
+    id.ambient = ambient & id.permitted & id.inheritable;
+    for cap in caps::all().iter().filter(|cap| (ambient & !id.ambient) & cap.bitmask() != 0) {
+        crate::log::warning(format!("can't raise ambient capability {cap}: operation not permitted"));
+    }
     if caps.is_none() {
         // No capabilities member: what krun has is kept, as with runc.
         let id = &mut buf.plan.identity;

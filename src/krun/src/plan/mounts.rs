@@ -147,7 +147,8 @@ impl One<'_> {
             Some(cgroup) if self.namespaces.private_cgroup => cgroup.clone(),
             _ => facts.cgroup_mount.clone(),
         };
-        planned.source = buf.path(&source);
+        planned.source = self.source(buf);
+        planned.fallback = buf.path(&source);
         let data: Vec<_> =
             self.options.data.iter().filter(|o| o.starts_with("nsdelegate")).cloned().collect();
         planned.options = fs_options(buf, &[], &data);
@@ -158,10 +159,13 @@ impl One<'_> {
         planned.attr = attr(&self.options);
         match fstype {
             "proc" => planned.flags |= mount_flag::ORDINARY_TARGET,
-            "sysfs" => planned.flags |= mount_flag::ORDINARY_TARGET | mount_flag::FALLBACK_BIND,
+            "sysfs" => {
+                planned.flags |= mount_flag::ORDINARY_TARGET | mount_flag::FALLBACK_BIND;
+                planned.fallback = buf.str("/sys");
+            }
             _ => {}
         }
-        planned.source = self.source(buf, fstype);
+        planned.source = self.source(buf);
         let data = self.data(fstype);
         if fstype == "tmpfs" {
             if !data.iter().any(|option| option.starts_with("mode=")) {
@@ -198,14 +202,9 @@ impl One<'_> {
         data
     }
 
-    fn source(&self, buf: &mut PlanBuf, fstype: &str) -> Str {
+    fn source(&self, buf: &mut PlanBuf) -> Str {
         let source = self.mount.source().as_ref().filter(|source| !source.as_os_str().is_empty());
-        match source {
-            // What is bound if sysfs is refused; the name has no other meaning.
-            _ if fstype == "sysfs" => buf.str("/sys"),
-            Some(source) => buf.path(source),
-            None => Str::default(),
-        }
+        source.map_or(Str::default(), |source| buf.path(source))
     }
 }
 

@@ -153,7 +153,7 @@ impl One<'_, '_> {
     /// not mount sysfs or cgroup2: it gets the host's, bound.
     fn fallback_bind(&self, target: Fd) -> Result<(), Fail> {
         let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | RECURSIVE;
-        let source = self.text(self.m.source);
+        let source = self.text(self.m.fallback);
         let tree = open_tree(Fd::CWD, source, flags).on(Step::MountSource, self.i)?;
         let attr = MountAttr { attr_set: u64::from(self.m.attr), ..MountAttr::default() };
         mount_setattr(tree, c"", EMPTY_PATH | RECURSIVE, &attr).on(Step::MountAttr, self.i)?;
