@@ -1,5 +1,6 @@
 //! The host's side of the conversation with a child that is being born.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use krun_spawner::parent::Host;
@@ -43,14 +44,20 @@ pub enum Joins<'a> {
     /// It is moved into an existing one.
     Moved(&'a Cgroup, Option<&'a str>),
     /// systemd makes a scope around it.
-    Scope {
-        /// Where.
-        location: Location,
-        /// With which limits.
-        resources: Option<&'a LinuxResources>,
-        /// `org.systemd.property.*` and other annotations are in the state.
-        made: Option<Cgroup>,
-    },
+    Scope(Box<Scope<'a>>),
+}
+
+/// What systemd is asked for.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    /// Where.
+    pub location: Location,
+    /// With which limits.
+    pub resources: Option<&'a LinuxResources>,
+    /// `org.systemd.property.*` among them.
+    pub annotations: Option<HashMap<String, String>>,
+    /// The cgroup, once systemd has made it.
+    pub made: Option<Cgroup>,
 }
 
 /// Runs `work` outside of the window in which nothing is allocated: the child
@@ -74,7 +81,22 @@ impl Host for Born<'_> {
         pause(|| match &mut self.cgroup {
             Joins::Born => Ok(()),
             Joins::Moved(cgroup, sub) => Ok(cgroup.add_pid(*sub, pid)?),
-            Joins::Scope { .. } => Err(LaunchError::Usage("SYSTEMD-PENDING")),
+            Joins::Scope(scope) => {
+                let (location, annotations) = (scope.location.clone(), scope.annotations.as_ref());
+                let number = pid.unsigned_abs();
+                let cgroup =
+                    Cgroup::start_scope(location, &self.state.id, number, scope.resources, annotations)?;
+                if let Some(resources) = scope.resources {
+                    cgroup.apply(resources)?;
+                }
+                // systemd says where the scope came to lie.
+                self.state.cgroup = cgroup.location().clone();
+                if let Some((_, template)) = &mut self.record {
+                    *template = self.state.render_template();
+                }
+                scope.made = Some(cgroup);
+                Ok(())
+            }
         })
     }
 

@@ -11,7 +11,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Spec};
 
-use super::born::{Born, Joins};
+use super::born::{Born, Joins, Scope};
 use super::hooks::Output;
 use super::idmap::Maps;
 use super::inherited::{Inherited, inherited};
@@ -270,15 +270,23 @@ impl Launch<'_> {
             state,
             hooks,
             cgroup: if scope {
-                Joins::Scope { location, resources: self.resources(), made: None }
+                Joins::Scope(Box::new(Scope {
+                    location,
+                    resources: self.resources(),
+                    annotations: spec.annotations().clone(),
+                    made: None,
+                }))
             } else {
                 Joins::Born
             },
             console: None,
             status: "creating",
         };
-        let spawned = spawn(&frozen, (ours, theirs), born_in, &mut born, output.as_ref())
-            .map_err(|error| self.explain(error))?;
+        let spawned = spawn(&frozen, (ours, theirs), born_in, &mut born, output.as_ref());
+        if let Joins::Scope(scope) = born.cgroup {
+            *cgroup = scope.made;
+        }
+        let spawned = spawned.map_err(|error| self.explain(error))?;
         let (state, console) = (born.state, born.console);
         self.finish(spawned, state, console)
     }

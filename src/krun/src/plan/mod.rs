@@ -216,7 +216,7 @@ fn set(buf: &mut PlanBuf, bit: u64, on: bool) {
 fn keyring(buf: &mut PlanBuf, id: &str, keep: bool) {
     if !keep {
         set(buf, flag::KEYRING, true);
-        buf.plan.keyring = buf.str(&format!("_ses.{id}"));
+        buf.plan.keyring = buf.str(format!("_ses.{id}"));
     }
 }
 
@@ -271,7 +271,7 @@ fn sysctls(buf: &mut PlanBuf, spec: &Spec) {
     let entries: Vec<_> = sorted
         .into_iter()
         .map(|(key, value)| krun_spawner::plan::Sysctl {
-            path: buf.str(&format!("sys/{}", sysctl_path(key))),
+            path: buf.str(format!("sys/{}", sysctl_path(key))),
             value: buf.str(value),
         })
         .collect();
