@@ -154,7 +154,8 @@ fn the_kernel_enforces_and_replaces_the_program() {
         scope: None,
         optional: false,
     };
-    let cgroup = Cgroup::create(location, None).unwrap();
+    let any = LinuxResources::default();
+    let cgroup = Cgroup::create(location, Some(&any)).unwrap();
     let dir = cgroup.location().dir();
     let node = std::env::temp_dir().join(format!("krun-test-node-{}", std::process::id()));
     let shell = |script: &str| {
@@ -187,4 +188,10 @@ fn the_kernel_enforces_and_replaces_the_program() {
     assert_eq!(cgroup.attached().len(), 0);
     cgroup.delete().unwrap();
     assert!(!dir.exists());
+
+    // No linux.resources at all: the default devices and no others.
+    let cgroup = Cgroup::create(again.location().clone(), None).unwrap();
+    assert!(shell("cat /dev/null"));
+    assert!(!shell(kmsg));
+    cgroup.delete().unwrap();
 }

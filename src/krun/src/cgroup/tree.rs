@@ -52,7 +52,9 @@ impl Drop for Undo<'_> {
 
 impl Cgroup {
     /// Makes the container's cgroup with the cgroupfs driver, with the
-    /// controllers that `resources` needs. Nothing is left behind on failure.
+    /// controllers that `resources` needs; [`Cgroup::apply`] then sets them.
+    /// Without `resources` the default device filter is on it already. Nothing
+    /// is left behind on failure.
     /// With the systemd driver use [`Cgroup::start_scope`].
     ///
     /// # Errors
@@ -67,10 +69,20 @@ impl Cgroup {
         let mut undo = Undo { path: &full, created };
         let dir = open_dir(&full).map_err(|errno| CgroupError::file("open", &full, errno))?;
         vet(&location, dir.as_fd(), created > 0, resources)?;
-        let extra = resources.map(resources::controllers).unwrap_or_default();
-        controller::enable(&location, dir.as_fd(), &extra);
+        let cgroup = Self { dir, created, location };
+        cgroup.enable_controllers(resources);
+        cgroup.guard_devices(resources)?;
         undo.created = 0;
-        Ok(Self { dir, created, location })
+        Ok(cgroup)
+    }
+
+    /// A container without `linux.resources` may use the default devices only:
+    /// nobody calls [`Cgroup::apply`] for it.
+    pub(super) fn guard_devices(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
+        match resources {
+            Some(_) => Ok(()),
+            None => self.set_devices(&LinuxResources::default()),
+        }
     }
 
     /// Opens the existing cgroup of a container.

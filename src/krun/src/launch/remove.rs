@@ -10,14 +10,13 @@ use crate::state::{State, StateDir};
 /// # Errors
 /// The cgroup or the state directory; poststop hooks only warn.
 pub fn remove(dir: StateDir, state: &State) -> Result<(), LaunchError> {
-    if state.cgroup.driver != cgroup::Driver::Disabled
+    if !state.private_pid_namespace
         && let Ok(cgroup) = cgroup::Cgroup::open(state.cgroup.clone())
     {
-        if !state.private_pid_namespace {
-            cgroup.kill_all()?;
-        }
-        cgroup.delete()?;
+        cgroup.kill_all()?;
     }
+    // Also if the directory is gone: a failed unit of systemd's may be left.
+    cgroup::delete(&state.cgroup)?;
     let hooks = state.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();
     for hook in hooks {
         if let Err(error) = super::hooks::run("poststop", std::slice::from_ref(hook), state, "stopped") {

@@ -143,9 +143,13 @@ impl Cgroup {
         let mut bus = Bus::connect(scope.user_bus)?;
         let props = scope_properties(&mut bus, &scope, id, pid, resources, annotations)?;
         start(&mut bus, &scope, props)?;
-        let cgroup = Self::open(location)?;
-        cgroup.enable_controllers(resources);
-        Ok(cgroup)
+        let scoped = Self::open(location.clone()).and_then(|cgroup| {
+            cgroup.enable_controllers(resources);
+            cgroup.guard_devices(resources)?;
+            Ok(cgroup)
+        });
+        // The process that waits in the scope dies with the caller's failure.
+        scoped.inspect_err(|_| drop(stop(&scope)))
     }
 }
 
