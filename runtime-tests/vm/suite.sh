@@ -30,7 +30,7 @@ bins=$target/$arch-unknown-linux-gnu/debug
 # The test programs by the name of their crate and target, stripped for the way into the guest.
 "$here/cross.sh" "$arch" cargo test --workspace --no-run --message-format=json > "$results/build.json"
 jq -r 'select(.profile.test == true and .executable != null)
-       | [.executable, (.package_id | sub(".*/"; "") | sub("#.*"; "")), .target.name] | @tsv' "$results/build.json" |
+       | [.executable, (.package_id | sub(".*/"; "") | sub("#.*"; "")), .target.name + "-" + .target.kind[0]] | @tsv' "$results/build.json" |
 while read -r program package name; do
     "$strip" -o "$stage/tests/$package-$name" "$program"
 done
