@@ -26,7 +26,8 @@ demo: deps ## build krun and run a container from a fresh busybox bundle
 build: deps ## krun and its containerd shim, release
 	cargo build --release --workspace --bins
 
-check: deps ## format and lints, warnings are errors
+check: ## format and lints, warnings are errors
+	@sh $(VM)/deps.sh lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 

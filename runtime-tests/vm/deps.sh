@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs what building and testing need and the machine lacks. QEMU, kernels and
 # the cross compiler are not installed: debs.sh unpacks them when a run needs them.
+#
+#   deps.sh [lints]    with `lints`, rustfmt and clippy too
 set -eu
 
 # command=package
@@ -26,9 +28,15 @@ fi
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.toml")
 have=$(cargo --version 2>/dev/null | cut -d' ' -f2)
 if [ "$(printf '%s\n%s\n' "$wanted" "${have:-0}" | sort -V | head -n 1)" != "$wanted" ]; then
-    echo "cargo is ${have:-missing}; krun needs $wanted: use rustup, or Debian's cargo-web and rustc-web" >&2
-    if [ -z "$have" ]; then exit 1; fi
+    echo "cargo is ${have:-missing}, krun needs $wanted: using Debian's cargo-web and rustc-web" >&2
     missing="$missing cargo-$wanted" packages="$packages cargo-web rustc-web"
+    have=
+fi
+if [ "${1:-}" = lints ]; then
+    { [ -n "$have" ] && cargo fmt --version >/dev/null 2>&1; } ||
+        missing="$missing rustfmt" packages="$packages rustfmt-web"
+    { [ -n "$have" ] && cargo clippy --version >/dev/null 2>&1; } ||
+        missing="$missing clippy" packages="$packages rust-web-clippy"
 fi
 
 [ -n "$missing" ] || exit 0

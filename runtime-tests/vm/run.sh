@@ -7,6 +7,7 @@
 #     --add HOST[:GUEST]   a file or directory to have inside; default under /krun
 #     --out DIR            unpack what the command left in /out here
 #     --console FILE       keep the console's text here
+#     --root systemd       boot a Debian with systemd instead of the small init
 #     --shell              an interactive shell instead of a command
 #     --memory MIB --cpus N --disk MIB --swap MIB
 #     --timeout S          whole run, default 1500     --idle S   without output, default 240
@@ -14,7 +15,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 build=${KRUN_BUILD:-$(cd "$here/../.." && pwd)/build}
-arch=$(uname -m) kernel=stable cmd= shell= out= console_copy= memory=2048 cpus=2 disk=2048 swap=256
+arch=$(uname -m) kernel=stable cmd= shell= out= console_copy= root= memory=2048 cpus=2 disk=2048 swap=256
 timeout=1500 idle=240
 work=
 die() { echo "run.sh: $*" >&2; exit 1; }
@@ -47,7 +48,7 @@ while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "$1 needs a value"
     case $1 in
     --arch) arch=$2 ;; --kernel) kernel=$2 ;; --cmd) cmd=$2 ;; --add) add "$2" ;;
-    --out) out=$2 ;; --console) console_copy=$2 ;; --memory) memory=$2 ;; --cpus) cpus=$2 ;; --disk) disk=$2 ;;
+    --out) out=$2 ;; --console) console_copy=$2 ;; --root) root=$2 ;; --memory) memory=$2 ;; --cpus) cpus=$2 ;; --disk) disk=$2 ;;
     --swap) swap=$2 ;; --timeout) timeout=$2 ;; --idle) idle=$2 ;;
     *) die "unknown option $1" ;;
     esac
@@ -61,6 +62,7 @@ base=$("$here/initramfs.sh" "$arch" "$kernel")
 find_qemu "$arch"
 
 if [ -n "$shell" ]; then : > "$work/payload/shell-in-vm"; fi
+if [ -n "$root" ]; then : > "$work/payload/boot-systemd"; fi
 printf '%s\n' "$cmd" > "$work/payload/run-in-vm"
 (cd "$work/payload" && find . | cpio -o -H newc -R 0:0 --quiet) > "$work/payload.cpio"
 rm -rf "$work/payload"
@@ -68,7 +70,11 @@ cat "$base" "$work/payload.cpio" > "$work/initramfs"
 rm "$work/payload.cpio"
 
 truncate -s "${disk}M" "$work/data"
-mke2fs -q -t ext4 -F -m 0 -E lazy_itable_init=1 "$work/data"
+if [ -n "$root" ]; then
+    mke2fs -q -t ext4 -F -m 0 -E lazy_itable_init=1 -d "$("$here/systemd.sh" "$arch")" "$work/data"
+else
+    mke2fs -q -t ext4 -F -m 0 -E lazy_itable_init=1 "$work/data"
+fi
 truncate -s 256M "$work/out"
 truncate -s "${swap}M" "$work/swap"
 

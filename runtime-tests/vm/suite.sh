@@ -2,7 +2,7 @@
 # Runs every test of the workspace in a virtual machine: the same programs that run
 # natively, built for ARCH. Results go to build/results/ARCH-KERNEL.
 #
-#   suite.sh ARCH [KERNEL] [TEST-FILTER...]
+#   suite.sh ARCH [KERNEL] [TEST-FILTER...]    KERNEL `systemd`: the stable one, with a Debian root
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,6 +13,9 @@ shift
 [ $# -eq 0 ] || shift
 filter=$*
 
+root=
+root_kernel=
+if [ "$kernel" = systemd ]; then root=systemd root_kernel=stable; fi
 results=$build/results/$arch-$kernel
 stage=$build/vm/$arch/stage-$kernel
 rm -rf "$results" "$stage"
@@ -53,7 +56,7 @@ exit \$failed
 GUEST
 
 status=0
-"$here/run.sh" --arch "$arch" --kernel "$kernel" --memory "${KRUN_VM_MEMORY:-3072}" \
+"$here/run.sh" --arch "$arch" ${root:+--root "$root"} --kernel "${root_kernel:-$kernel}" --memory "${KRUN_VM_MEMORY:-3072}" \
     --add "$stage/krun" --add "$stage/containerd-shim-krun-v2" --add "$stage/probe" \
     --add "$stage/tests" --add "$stage/suite" --add "$top/src:$top/src" \
     --add "$top/rootfs-fixtures:$top/rootfs-fixtures" --add "$stage/krun:$bins/krun" \

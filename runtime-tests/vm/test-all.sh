@@ -29,7 +29,6 @@ for machine; do
     echo "=== $machine"
     case $machine in
     native) native || status=1 ;;
-    *-systemd) "$here/systemd.sh" "${machine%-systemd}" || status=1 ;;
     *) "$here/suite.sh" "${machine%%-*}" "${machine#*-}" || status=1 ;;
     esac
     dirs="$dirs $build/results/$machine"
