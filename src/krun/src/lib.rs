@@ -5,9 +5,11 @@ pub mod bundle;
 pub mod cgroup;
 mod chain;
 pub mod clock;
+pub mod container;
 pub mod host;
 pub mod launch;
 pub mod log;
+mod pidfd;
 pub mod plan;
 pub mod state;
 

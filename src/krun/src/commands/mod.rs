@@ -1,10 +1,24 @@
 //! One file per command: from its flags to the library, and from its result to standard output.
+mod create;
+mod delete;
+mod events;
+mod exec;
+mod features;
+mod kill;
+mod list;
+mod pause;
+mod ps;
+mod spec;
+mod state;
+mod update;
 pub mod version;
 
 use std::error::Error;
 
-use crate::cli::args::Parsed;
-use crate::cli::{self, Request};
+use krun::state::ContainerId;
+
+use crate::cli::args::{ArgsError, Parsed};
+use crate::cli::{self, Request, UsageError};
 
 /// A failed command: why, and the exit code.
 #[derive(Debug)]
@@ -26,15 +40,70 @@ pub type Outcome = Result<u8, Failure>;
 
 /// Runs the command behind the global flags.
 pub fn dispatch(global: &Parsed, words: Vec<String>) -> Outcome {
-    let (name, _parsed) = match cli::read_command(global, words)? {
+    let (name, parsed) = match cli::read_command(global, words)? {
         Request::Print(text) => {
             print(&text)?;
             return Ok(0);
         }
         Request::Command { name, parsed } => (name, parsed),
     };
-    let _host = cli::host(global)?;
-    Err(cli::UsageError::Command { name: name.to_owned() }.into())
+    let host = cli::host(global)?;
+    match name {
+        "run" => create::run(&host, &parsed),
+        "create" => create::create(&host, &parsed),
+        "start" => create::start(&host, &parsed),
+        "exec" => exec::run(&host, &parsed),
+        "state" => state::run(&host, &parsed),
+        "list" => list::run(&host, &parsed, global.value("root").is_some()),
+        "kill" => kill::run(&host, &parsed),
+        "delete" => delete::run(&host, &parsed),
+        "ps" => ps::run(&host, &parsed),
+        "pause" => pause::pause(&host, &parsed),
+        "resume" => pause::resume(&host, &parsed),
+        "update" => update::run(&host, &parsed),
+        "events" => events::run(&host, &parsed),
+        "features" => features::run(),
+        "spec" => spec::run(&parsed),
+        name => Err(UsageError::Command { name: name.to_owned() }.into()),
+    }
+}
+
+/// What a command was about, in front of why it failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+struct Failed {
+    what: &'static str,
+    source: Box<dyn Error>,
+}
+
+fn failed(what: &'static str, error: impl Error + 'static) -> Failed {
+    Failed { what, source: Box::new(error) }
+}
+
+/// The container that a command names first.
+fn id(parsed: &Parsed) -> Result<ContainerId, UsageError> {
+    Ok(ContainerId::new(parsed.words.first().cloned().unwrap_or_default())?)
+}
+
+/// `--format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Table,
+    Json,
+}
+
+impl Format {
+    fn read(parsed: &Parsed) -> Result<Self, ArgsError> {
+        match parsed.value("format") {
+            None | Some("table") => Ok(Self::Table),
+            Some("json") => Ok(Self::Json),
+            Some(value) => Err(ArgsError::Value {
+                flag: "format".into(),
+                value: value.into(),
+                expected: "invalid format option, table or json",
+            }),
+        }
+    }
 }
 
 /// Writes to standard output.

@@ -173,6 +173,7 @@ fn new_state(
         process: spec.process().clone(),
         seccomp: program.is_some(),
         agent: program.filter(|program| program.notify).and_then(|_| agent(spec)),
+        resources: linux.and_then(|linux| linux.resources().clone()),
         hooks: spec.hooks().clone(),
         intel_rdt: None,
     }

@@ -19,6 +19,7 @@ pub mod seccomp;
 
 pub use buf::{Frozen, PlanBuf, no_fds};
 pub use error::PlanError;
+pub use mount_options::known as known_mount_options;
 pub use mounts::is_bind;
 pub use namespaces::{Joined, Namespaces};
 pub use process::merge_env;

@@ -7,12 +7,13 @@ mod id;
 pub mod process;
 mod root;
 mod template;
+mod view;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Hooks, LinuxNamespaceType, Process};
+use oci_spec::runtime::{Hooks, LinuxNamespaceType, LinuxResources, Process};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Location;
@@ -22,6 +23,7 @@ pub use error::StateError;
 pub use id::{ContainerId, IdError};
 pub use root::default_root;
 pub use template::Template;
+pub use view::{OciState, Owners, View};
 
 /// `state.json`. The two numbers that are only known after clone come first: [`Template`] relies on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,6 +67,9 @@ pub struct State {
     pub namespaces: Vec<NamespaceRecord>,
     /// The process of config.json: exec's defaults.
     pub process: Option<Process>,
+    /// The limits in force: what `update` starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<LinuxResources>,
     /// The compiled seccomp program lies beside this file, for exec.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seccomp: bool,

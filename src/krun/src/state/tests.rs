@@ -27,6 +27,7 @@ fn sample() -> State {
         no_new_keyring: false,
         namespaces: vec![NamespaceRecord { kind: LinuxNamespaceType::Pid, path: None }],
         process: Some(Process::default()),
+        resources: None,
         seccomp: false,
         agent: None,
         hooks: None,

@@ -1,0 +1,195 @@
+//! The verbs on an existing container: state, list, kill, pause, resume, processes. The command line and the containerd
+//! shim share them; `delete` is in its own file.
+mod delete;
+mod error;
+
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use crate::cgroup::{Cgroup, CgroupError};
+use crate::pidfd::PidFd;
+use crate::state::{ContainerId, GATE, Head, StateDir, Status, process};
+
+pub use delete::{Force, delete};
+pub use error::ContainerError;
+
+/// A container that has a state.
+#[derive(Debug)]
+pub struct Container {
+    dir: StateDir,
+    head: Head,
+}
+
+impl Container {
+    /// Reads the state of a container.
+    ///
+    /// # Errors
+    /// [`ContainerError::State`].
+    pub fn open(root: &Path, id: &ContainerId) -> Result<Self, ContainerError> {
+        let dir = StateDir::open(root, id)?;
+        let head = dir.head()?;
+        Ok(Self { dir, head })
+    }
+
+    /// What its state says.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Its state directory.
+    #[must_use]
+    pub fn dir(&self) -> &StateDir {
+        &self.dir
+    }
+
+    /// What it is doing now.
+    ///
+    /// # Errors
+    /// [`ContainerError::Cgroup`] if the freezer can't be read.
+    pub fn status(&self) -> Result<Status, ContainerError> {
+        if !process::is_alive(self.head.pid, self.head.start_time) {
+            return Ok(Status::Stopped);
+        }
+        if self.is_frozen()? {
+            return Ok(Status::Paused);
+        }
+        Ok(if self.dir.has(GATE) { Status::Created } else { Status::Running })
+    }
+
+    fn is_frozen(&self) -> Result<bool, ContainerError> {
+        match self.cgroup() {
+            Ok(cgroup) => Ok(cgroup.is_frozen()?),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Its cgroup.
+    ///
+    /// # Errors
+    /// [`CgroupError`]: it is gone, or the container has none of its own.
+    pub fn cgroup(&self) -> Result<Cgroup, CgroupError> {
+        Cgroup::open(self.head.cgroup.clone())
+    }
+
+    fn not_running(&self) -> ContainerError {
+        ContainerError::NotRunning { id: self.head.id.clone() }
+    }
+
+    /// Sends a signal to init. SIGKILL to a container without a pid namespace of its own kills the whole cgroup, where
+    /// init's death takes nobody else along.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotRunning`], [`ContainerError::Signal`].
+    pub fn kill(&self, signal: i32) -> Result<(), ContainerError> {
+        let kills_all = signal == nix::libc::SIGKILL && !self.head.private_pid_namespace;
+        if kills_all && self.kill_cgroup()? {
+            return Ok(());
+        }
+        let failed = |source| match source {
+            Errno::ESRCH => self.not_running(),
+            source => ContainerError::Signal { id: self.head.id.clone(), signal, source },
+        };
+        if self.head.pid <= 0 {
+            return Err(self.not_running());
+        }
+        let init = PidFd::open_started(self.head.pid, self.head.start_time).map_err(failed)?;
+        init.send_signal(signal).map_err(failed)
+    }
+
+    /// Kills everything in the cgroup; false if there was nothing, or no cgroup.
+    fn kill_cgroup(&self) -> Result<bool, ContainerError> {
+        match self.cgroup() {
+            Ok(cgroup) => {
+                let populated = cgroup.events()?.populated;
+                if populated {
+                    cgroup.kill_all()?;
+                }
+                Ok(populated)
+            }
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Freezes it.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotRunning`] unless it is created or running; [`ContainerError::Cgroup`].
+    pub fn pause(&self) -> Result<(), ContainerError> {
+        match self.status()? {
+            Status::Created | Status::Running => Ok(self.cgroup()?.freeze()?),
+            Status::Paused | Status::Stopped => Err(self.not_running()),
+        }
+    }
+
+    /// Thaws it.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotPaused`]; [`ContainerError::Cgroup`].
+    pub fn resume(&self) -> Result<(), ContainerError> {
+        match self.status()? {
+            Status::Paused => Ok(self.cgroup()?.thaw()?),
+            _ => Err(ContainerError::NotPaused { id: self.head.id.clone() }),
+        }
+    }
+
+    /// The pids of its processes, sorted, in krun's pid namespace. Empty for a stopped container.
+    ///
+    /// # Errors
+    /// [`ContainerError::Cgroup`].
+    pub fn pids(&self) -> Result<Vec<i32>, ContainerError> {
+        let mut pids = match self.cgroup() {
+            Ok(cgroup) => cgroup.pids(true)?,
+            Err(error) if is_absent(&error) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        if pids.is_empty() && process::is_alive(self.head.pid, self.head.start_time) {
+            pids.push(self.head.pid);
+        }
+        pids.sort_unstable();
+        Ok(pids)
+    }
+}
+
+/// A cgroup that is gone, or that the container never had, holds no process.
+fn is_absent(error: &CgroupError) -> bool {
+    match error {
+        CgroupError::Disabled => true,
+        CgroupError::File { source, .. } => matches!(source, Errno::ENOENT | Errno::ENODEV),
+        _ => false,
+    }
+}
+
+/// A container of a list, or why it can't be shown.
+pub type Listed = (ContainerId, Result<(Container, Status), ContainerError>);
+
+/// The containers of a state root, sorted by id. Directories without a state (half made, or being deleted) are left out.
+///
+/// # Errors
+/// [`ContainerError::List`] if `root` can't be read.
+pub fn list(root: &Path) -> Result<Vec<Listed>, ContainerError> {
+    let wrong = |source| ContainerError::List { root: root.to_owned(), source };
+    let mut ids = Vec::new();
+    for entry in std::fs::read_dir(root).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        let name = entry.file_name().into_string().ok().and_then(|name| ContainerId::new(name).ok());
+        if let Some(id) = name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            ids.push(id);
+        }
+    }
+    ids.sort_unstable();
+    let look = |id: &ContainerId| {
+        let container = Container::open(root, id)?;
+        let status = container.status()?;
+        Ok((container, status))
+    };
+    let looked = ids.into_iter().map(|id| {
+        let result = look(&id);
+        (id, result)
+    });
+    let absent = |result: &Result<_, ContainerError>| matches!(result, Err(ContainerError::State(error)) if error.is_not_exist());
+    Ok(looked.filter(|(_, result)| !absent(result)).collect())
+}
