@@ -37,7 +37,7 @@ add() {
     case $1 in *:*) guest=${1#*:} ;; esac
     [ -e "$host" ] || die "no such file: $host"
     mkdir -p "$work/payload$(dirname "$guest")"
-    cp -aL --reflink=auto "$host" "$work/payload$guest"
+    cp -aH --reflink=auto "$host" "$work/payload$guest"
 }
 
 mkdir -p "$work/payload"

@@ -41,6 +41,19 @@ for program in krun containerd-shim-krun-v2 probe; do
     "$strip" -o "$stage/$program" "$bins/$program"
 done
 
+# The processor question: the same bundle for both architectures.
+mkdir -p "$stage/processors" "$stage/fixtures"
+case $arch in x86_64) foreign=aarch64 deb_arch=amd64 ;; *) foreign=x86_64 deb_arch=arm64 ;; esac
+for a in x86_64 aarch64; do
+    cp "$("$here/busybox.sh" "$a")" "$stage/fixtures/busybox-$a"
+    KRUN_FIXTURE_CACHE=$stage/fixtures sh "$top/rootfs-fixtures/make-bundle.sh" busybox "$stage/processors/bundle-$a" "$a"
+done
+emulator=$build/vm/$arch/qemu-user
+if [ ! -e "$emulator/usr/bin/qemu-$foreign-static" ]; then
+    "$here/debs.sh" only host "$deb_arch" "$emulator" qemu-user-static
+fi
+cp -L "$emulator/usr/bin/qemu-$foreign-static" "$stage/processors/qemu-user"
+
 cat > "$stage/suite" <<GUEST
 export KRUN_UNDER_TEST=/krun/krun KRUN_PROBE=/krun/probe KRUN_BUSYBOX=/bin/busybox
 export KRUN_TEST_TMP=/data/tmp TMPDIR=/data/tmp KRUN_TEST_SKIPS=/out/skips RUST_TEST_THREADS=${KRUN_VM_THREADS:-2}
@@ -52,13 +65,15 @@ for program in /krun/tests/*; do
     \$program --list --format terse $filter 2>/dev/null | sed -n "s/: test\$/ \$name/p" >> /out/tests
     (cd /data/tmp && \$program $filter) || failed=1
 done
+echo "== processors"
+${KRUN_VM_PROCESSORS:-sh /krun/processors.sh} || failed=1
 exit \$failed
 GUEST
 
 status=0
 "$here/run.sh" --arch "$arch" ${root:+--root "$root"} --kernel "${root_kernel:-$kernel}" --memory "${KRUN_VM_MEMORY:-3072}" \
     --add "$stage/krun" --add "$stage/containerd-shim-krun-v2" --add "$stage/probe" \
-    --add "$stage/tests" --add "$stage/suite" --add "$top/src:$top/src" \
+    --add "$here/processors.sh" --add "$stage/processors" --add "$stage/tests" --add "$stage/suite" --add "$top/src:$top/src" \
     --add "$top/rootfs-fixtures:$top/rootfs-fixtures" --add "$stage/krun:$bins/krun" \
     --timeout "${KRUN_VM_TIMEOUT:-1200}" --idle "${KRUN_VM_IDLE:-300}" \
     --out "$results" --console "$results/log" --cmd 'sh /krun/suite' || status=$?

@@ -34,6 +34,11 @@ for machine; do
     dirs="$dirs $build/results/$machine"
 done
 
+# One bundle, two processors: the plan may differ in the documented parts only.
+if [ -s "$build/results/x86_64-stable/plan.json" ] && [ -s "$build/results/aarch64-stable/plan.json" ]; then
+    "$here/plans.sh" "$build/results/x86_64-stable/plan.json" "$build/results/aarch64-stable/plan.json" || status=1
+fi
+
 echo "=== report"
 if [ $# -gt 1 ]; then
     # shellcheck disable=SC2086 # a list of directories
