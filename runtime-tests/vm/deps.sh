@@ -7,7 +7,7 @@ set -eu
 
 # command=package
 needs="gcc=gcc jq=jq cpio=cpio xz=xz-utils mke2fs=e2fsprogs ip=iproute2 strip=binutils tar=tar
-       unshare=util-linux debootstrap=debootstrap newuidmap=uidmap"
+       unshare=util-linux debootstrap=debootstrap newuidmap=uidmap strace=strace ps=procps"
 
 missing= packages=
 for need in $needs; do
