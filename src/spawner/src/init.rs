@@ -73,7 +73,6 @@ fn birth(
         labels::sysctls(birth)?;
         masks::mask_all(birth)?;
         masks::protect_all(birth)?;
-        mounts::late_readonly(birth)?;
     }
     rootfs::change_root(birth)?;
     stdio::adopt(birth)?;
@@ -81,6 +80,7 @@ fn birth(
         console::attach(birth)?;
     }
     if view.has(flag::ROOTFS) {
+        mounts::late_readonly(birth)?;
         rootfs::finish(birth)?;
     }
     namespaces::names(birth)?;
