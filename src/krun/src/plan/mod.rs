@@ -7,6 +7,7 @@
 mod affinity;
 mod buf;
 mod devices;
+pub mod dump;
 mod error;
 mod hooks;
 mod identity;
