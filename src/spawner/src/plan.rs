@@ -352,9 +352,7 @@ plain! {
         pub nodes: Slice<u64>,
         /// personality(2) value.
         pub personality: u64,
-        /// Affinity before the cgroup is joined (a bit per processor).
-        pub affinity: Slice<u64>,
-        /// Affinity at execve.
+        /// Affinity at execve (a bit per processor).
         pub final_affinity: Slice<u64>,
     }
 

@@ -37,6 +37,12 @@ pub fn sched_setaffinity(pid: i32, mask: &[u64]) -> Result<()> {
     unsafe { sys!(libc::SYS_sched_setaffinity, pid, size_of_val(mask), mask.as_ptr()) }.map(drop)
 }
 
+/// sched_getaffinity(2); what the kernel does not fill stays as it was. `pid` 0 is the caller.
+pub fn sched_getaffinity(pid: i32, mask: &mut [u64]) -> Result<()> {
+    // SAFETY: mask is writable for its length.
+    unsafe { sys!(libc::SYS_sched_getaffinity, pid, size_of_val(mask), mask.as_mut_ptr()) }.map(drop)
+}
+
 /// ioprio_set(2) of the caller
 pub fn ioprio_set(ioprio: i32) -> Result<()> {
     // SAFETY: no memory is passed; 1 is IOPRIO_WHO_PROCESS.

@@ -8,7 +8,10 @@ use krun_sys::{Errno, Fd, window};
 use oci_spec::runtime::{Hook, LinuxResources};
 
 use super::idmap::Maps;
+use super::intel_rdt::Groups;
 use super::limits::Limits;
+use super::net_devices::NetDevices;
+use super::timing::Timing;
 use super::{Agent, LaunchError};
 use crate::cgroup::{Cgroup, Location};
 use crate::state::{State, StateDir, Template, process};
@@ -32,6 +35,12 @@ pub struct Born<'a> {
     pub agent: Option<Agent>,
     /// The terminal's master, once the child has made it.
     pub console: Option<OwnedFd>,
+    /// resctrl groups that the process is put into.
+    pub rdt: Option<Groups>,
+    /// Interfaces that become the container's.
+    pub devices: NetDevices,
+    /// Notes when each conversation ended.
+    pub timing: Timing,
     /// The status that hooks and agents are told.
     pub status: &'static str,
 }
@@ -56,6 +65,8 @@ pub struct Scope<'a> {
     pub resources: Option<&'a LinuxResources>,
     /// `org.systemd.property.*` among them.
     pub annotations: Option<HashMap<String, String>>,
+    /// The uid that it is given to.
+    pub owner: Option<u32>,
     /// The cgroup, once systemd has made it.
     pub made: Option<Cgroup>,
 }
@@ -89,6 +100,9 @@ impl Host for Born<'_> {
                 if let Some(resources) = scope.resources {
                     cgroup.apply(resources)?;
                 }
+                if let Some(uid) = scope.owner {
+                    cgroup.chown(uid, None)?;
+                }
                 // systemd says where the scope came to lie.
                 self.state.cgroup = cgroup.location().clone();
                 if let Some((_, template)) = &mut self.record {
@@ -101,18 +115,27 @@ impl Host for Born<'_> {
     }
 
     fn write_maps(&mut self, pid: i32) -> Result<(), LaunchError> {
-        pause(|| self.maps.as_ref().map_or(Ok(()), |maps| maps.write(pid)))
+        pause(|| self.maps.as_ref().map_or(Ok(()), |maps| maps.write(pid)))?;
+        self.timing.mark("id maps");
+        Ok(())
     }
 
-    fn run_hooks(&mut self, _pid: i32) -> Result<(), LaunchError> {
+    fn run_hooks(&mut self, pid: i32) -> Result<(), LaunchError> {
+        self.timing.mark("mounts");
         pause(|| {
+            self.devices.move_to(pid)?;
             let [prestart, create_runtime] = &self.hooks;
             super::hooks::run("prestart", prestart, &self.state, self.status)?;
             super::hooks::run("createRuntime", create_runtime, &self.state, self.status)
-        })
+        })?;
+        self.timing.mark("hooks");
+        Ok(())
     }
 
     fn ready(&mut self, pid: i32) -> Result<(), LaunchError> {
+        if let Some(rdt) = &self.rdt {
+            pause(|| rdt.add(pid))?;
+        }
         self.limits.set(pid)?;
         let Some((dir, template)) = &mut self.record else { return Ok(()) };
         template.patch(pid, self.state.start_time);

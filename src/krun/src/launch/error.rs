@@ -68,6 +68,32 @@ pub enum LaunchError {
         /// What newuidmap(1), newgidmap(1) or the kernel said.
         reason: String,
     },
+    /// A network device.
+    #[error(
+        "linux.netDevices.{name}: error creating network interfaces: move netDevice {name}: {what}: {call}"
+    )]
+    NetDevice {
+        /// Its name on the host.
+        name: String,
+        /// What was done with it.
+        what: String,
+        /// The kernel's interface.
+        call: &'static str,
+        /// Why.
+        source: Errno,
+    },
+    /// resctrl.
+    #[error("linux.intelRdt: {what} {}{}", path.display(), last_command(status))]
+    IntelRdt {
+        /// What was tried.
+        what: String,
+        /// With which file.
+        path: PathBuf,
+        /// resctrl's last_cmd_status.
+        status: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The flags contradict the container.
     #[error("{0}")]
     Usage(&'static str),
@@ -90,6 +116,10 @@ pub enum LaunchError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+fn last_command(status: &str) -> String {
+    if status.is_empty() { String::new() } else { format!(" (last_cmd_status: {status})") }
 }
 
 impl LaunchError {

@@ -6,11 +6,14 @@ use krun_spawner::plan::Fds;
 use krun_sys::{Fd, owned};
 use oci_spec::runtime::{LinuxNamespaceType, Process};
 
+use super::affinity::Borrowed;
 use super::born::{Born, Joins};
-use super::create::{socketpair, spawn};
 use super::inherited::inherited;
 use super::limits::Limits;
-use super::{ExecOptions, ExecProcess, LaunchError, deliver, filter, foreground, namespaces};
+use super::net_devices::NetDevices;
+use super::spawn::{socketpair, spawn};
+use super::timing::Timing;
+use super::{ExecOptions, ExecProcess, LaunchError, deliver, filter, foreground, intel_rdt, namespaces};
 use crate::bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver};
 use crate::host::Facts;
@@ -33,6 +36,7 @@ pub struct Executed {
 /// # Errors
 /// [`LaunchError`]; then there is no process.
 pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
+    let mut timing = Timing::begin();
     let dir = StateDir::open(&options.host.root, &options.id)?;
     let state = dir.load()?;
     let mut wanted = match &options.process {
@@ -57,6 +61,7 @@ pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
     if state.seccomp && program.is_none() {
         return Err(LaunchError::Status(format!("{}/seccomp.bpf: missing or damaged", dir.path().display())));
     }
+    timing.mark("load");
     let (ours, theirs) = socketpair()?;
     let fds =
         Fds { socket: theirs.as_raw_fd(), stdio: options.io.stdio, preserve: handed.count, ..plan::no_fds() };
@@ -77,7 +82,9 @@ pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
     let frozen = plan::build_exec(&request)?;
     let born_dir =
         cgroup.as_ref().filter(|_| born_in).map_or(Fd::NONE, |cgroup| Fd(cgroup.dir().as_raw_fd()));
+    timing.mark("plan");
     let agent = state.agent.clone();
+    let rdt = state.intel_rdt.as_ref().and_then(|record| intel_rdt::Groups::open(record, &state.id));
     let mut born = Born {
         limits: Limits::new(&wanted),
         maps: None,
@@ -91,8 +98,15 @@ pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
         agent,
         console: None,
         status: "running",
+        rdt,
+        devices: NetDevices::default(),
+        timing,
     };
-    let spawned = spawn(&frozen, (ours, theirs), born_dir, &mut born, None)?;
+    let spawned = {
+        let _initial = Borrowed::take(&plan::initial_affinity(&wanted)?)?;
+        spawn(&frozen, (ours, theirs), born_dir, &mut born, None)?
+    };
+    born.timing.mark("spawn");
     let pidfd =
         owned::own(spawned.pidfd).map_err(|e| LaunchError::call("keep the pidfd", "pidfd_open", e.0))?;
     let mut executed = Executed { pid: spawned.pid, pidfd, console: born.console };
@@ -101,6 +115,10 @@ pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
         let _ = krun_sys::process::pidfd_send_signal(pidfd, nix::libc::SIGKILL);
         let _ = krun_sys::process::waitid_pidfd(pidfd, 0);
         return Err(error);
+    }
+    born.timing.mark("deliver");
+    if options.timing {
+        born.timing.print();
     }
     Ok(executed)
 }
@@ -116,7 +134,7 @@ pub fn exec_wait(options: &ExecOptions) -> Result<u8, LaunchError> {
     }
     let watch = foreground::Signals::block()?;
     let executed = exec(options)?;
-    foreground::attend(&watch, &executed.pidfd, executed.pid, executed.console)
+    foreground::attend(&watch, &executed.pidfd, executed.pid, executed.console, None)
 }
 
 /// The container's init, verified to be the one in the state: a pid alone may

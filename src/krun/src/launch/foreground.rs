@@ -11,6 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::LaunchError;
+use super::notify::Proxy;
 use super::terminal::Terminal;
 
 /// Signals, read as events.
@@ -41,17 +42,23 @@ pub fn attend(
     pidfd: &OwnedFd,
     pid: i32,
     console: Option<OwnedFd>,
+    notify: Option<&Proxy>,
 ) -> Result<u8, LaunchError> {
     let mut terminal = console.map(Terminal::attach).transpose()?;
     let failed = |call: &'static str| {
         move |errno: Errno| LaunchError::call("wait for the process", call, errno as i32)
     };
     loop {
-        let (ended, signalled, ready) = {
+        let (ended, signalled, said, ready) = {
             let mut fds = vec![
                 PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
                 PollFd::new(signals.0.as_fd(), PollFlags::POLLIN),
             ];
+            // poll(2) skips a negative descriptor; ours stands in where there is no socket.
+            let other = notify.map_or(PollFd::new(pidfd.as_fd(), PollFlags::empty()), |proxy| {
+                PollFd::new(proxy.as_fd(), PollFlags::POLLIN)
+            });
+            fds.push(other);
             if let Some(terminal) = &terminal {
                 fds.extend(terminal.poll_fds());
             }
@@ -61,13 +68,18 @@ pub fn attend(
             };
             let ready: Vec<_> = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect();
             let any = |at: usize| ready.get(at).is_some_and(|events| !events.is_empty());
-            (any(0), any(1), ready)
+            (any(0), any(1), any(2), ready)
         };
         if signalled {
             pass_on(signals, pid, pidfd, terminal.as_ref());
         }
+        if let Some(proxy) = notify.filter(|_| said)
+            && let Err(error) = proxy.forward(own_pid())
+        {
+            crate::log::warning(crate::chain(&error));
+        }
         if let Some(terminal) = &mut terminal {
-            terminal.copy(ready.get(2..).unwrap_or_default());
+            terminal.copy(ready.get(3..).unwrap_or_default());
         }
         if ended {
             let exit = waitid_pidfd(Fd(pidfd.as_raw_fd()), 0)
@@ -78,6 +90,11 @@ pub fn attend(
             return Ok(code(exit));
         }
     }
+}
+
+/// While krun stays it is the service's main process.
+fn own_pid() -> i32 {
+    krun_sys::process::getpid()
 }
 
 fn code(exit: Option<Exit>) -> u8 {

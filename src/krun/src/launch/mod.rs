@@ -5,8 +5,11 @@
 //! a process in a container that exists. The command line and the shim call
 //! nothing else.
 
+mod affinity;
 mod agent;
+mod birth;
 mod born;
+mod cgroup_owner;
 mod create;
 mod deliver;
 mod error;
@@ -16,15 +19,22 @@ mod foreground;
 pub mod hooks;
 mod idmap;
 mod inherited;
+mod intel_rdt;
 mod limits;
 mod namespaces;
+mod net_devices;
+mod netlink;
+mod notify;
 pub mod options;
 mod program;
+mod record;
 mod remove;
 mod render;
 mod run;
+mod spawn;
 mod start;
 mod terminal;
+mod timing;
 mod trees;
 
 pub use agent::Agent;

@@ -1,6 +1,6 @@
 //! The end of a container: its cgroup, its hooks, its state directory.
 
-use super::LaunchError;
+use super::{LaunchError, intel_rdt};
 use crate::cgroup;
 use crate::state::{State, StateDir};
 
@@ -17,6 +17,9 @@ pub fn remove(dir: StateDir, state: &State) -> Result<(), LaunchError> {
     }
     // Also if the directory is gone: a failed unit of systemd's may be left.
     cgroup::delete(&state.cgroup)?;
+    if let Some(groups) = state.intel_rdt.as_ref().and_then(|rdt| intel_rdt::Groups::open(rdt, &state.id)) {
+        groups.remove();
+    }
     let hooks = state.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();
     for hook in hooks {
         if let Err(error) = super::hooks::run("poststop", std::slice::from_ref(hook), state, "stopped") {

@@ -1,5 +1,7 @@
 //! `run`: create and start in one, and, in the foreground, to the very end.
 
+use std::os::fd::AsFd as _;
+
 use super::create::{Command, launch};
 use super::{LaunchError, RunOptions, foreground, hooks};
 use crate::state::StateDir;
@@ -22,8 +24,15 @@ pub fn run(options: &RunOptions) -> Result<u8, LaunchError> {
     if started.is_err() {
         let _ = krun_sys::process::kill(state.pid, nix::libc::SIGKILL);
     }
-    let Some(watch) = watch else { return started.map(|()| 0) };
-    let code = foreground::attend(&watch, &created.pidfd, state.pid, created.console);
+    let Some(watch) = watch else {
+        started?;
+        if let Some(proxy) = &created.notify {
+            proxy.wait(created.pidfd.as_fd(), state.pid)?;
+        }
+        return Ok(0);
+    };
+    let code =
+        foreground::attend(&watch, &created.pidfd, state.pid, created.console, created.notify.as_ref());
     if !options.keep {
         let dir = StateDir::open(&options.create.host.root, &options.create.id)?;
         super::remove(dir, &state)?;

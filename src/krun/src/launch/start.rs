@@ -14,6 +14,7 @@ use nix::sys::stat::Mode;
 
 use super::LaunchError;
 use super::create::REPORT;
+use super::notify::Notify;
 use crate::state::{ContainerId, GATE, State, StateDir};
 
 /// Starts a created container.
@@ -27,6 +28,8 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
     let refused =
         || LaunchError::Status(format!("cannot start a container that is not created: {}", state.id));
     let flags = |extra| OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | extra;
+    let notify = Notify::from_env(dir.path()).filter(Notify::is_made);
+    let proxy = notify.map(|notify| notify.bind()).transpose()?;
     let open = |name: &CStr, extra| openat(&dir, name, flags(extra), Mode::empty());
     let gate = match open(GATE, OFlag::O_WRONLY) {
         Ok(fd) => fd,
@@ -50,7 +53,11 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
     super::hooks::run("poststart", hooks, &state, "running").inspect_err(|_| {
         // runtime-spec, lifecycle: a failed poststart hook stops the container.
         let _ = krun_sys::process::kill(state.pid, nix::libc::SIGKILL);
-    })
+    })?;
+    match (proxy, krun_sys::process::pidfd_open(state.pid).and_then(krun_sys::owned::own)) {
+        (Some(proxy), Ok(pidfd)) => proxy.wait(pidfd.as_fd(), state.pid),
+        _ => Ok(()),
+    }
 }
 
 fn stopped() -> LaunchError {

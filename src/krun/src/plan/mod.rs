@@ -24,6 +24,7 @@ pub use mount_options::known as known_mount_options;
 pub use mounts::is_bind;
 pub use namespaces::{Joined, Namespaces};
 pub use process::merge_env;
+pub use sched::initial_affinity;
 
 use std::path::{Path, PathBuf};
 
@@ -163,7 +164,7 @@ pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     let mut buf = PlanBuf::new();
     buf.plan.fds = request.fds;
     inherit(&mut buf, request.joined, &[]);
-    buf.plan.flags = flag::AWAIT_READY | flag::SETSID | flag::RESET_AFFINITY | flag::HELPER;
+    buf.plan.flags = flag::AWAIT_READY | flag::SETSID | flag::HELPER;
     set(&mut buf, flag::AWAIT_CGROUP, request.await_cgroup);
     set(&mut buf, flag::RESET_THP, request.reset_thp);
     namespaces::plan_exec(&mut buf, request);
@@ -175,6 +176,7 @@ pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     process::plan(&mut buf, request.process)?;
     identity::plan(&mut buf, request.process, request.facts, user.is_some());
     sched::plan(&mut buf, request.process)?;
+    sched::exec_affinity(&mut buf, request.process)?;
     if let Some(program) = request.seccomp {
         buf.seccomp(program);
     }

@@ -1,28 +1,41 @@
 //! Scheduling, priorities, memory policy, execution domain.
 
-use krun_spawner::plan::sched_flag;
+use krun_spawner::plan::{flag, sched_flag};
 use oci_spec::runtime::{
     IOPriorityClass, Linux, LinuxPersonalityDomain, LinuxSchedulerFlag, LinuxSchedulerPolicy,
     MemoryPolicyFlagType, MemoryPolicyModeType, Process,
 };
 
-use super::{PlanBuf, PlanError, affinity};
+use super::{PlanBuf, PlanError, affinity, set};
 
 /// Plans what belongs to the process.
 pub fn plan(buf: &mut PlanBuf, process: &Process) -> Result<(), PlanError> {
     scheduler(buf, process);
     io_priority(buf, process)?;
-    if let Some(affinity) = process.exec_cpu_affinity() {
-        if let Some(list) = affinity.initial().as_ref().filter(|list| !list.is_empty()) {
-            let words = affinity::mask(list, "process.execCPUAffinity.initial")?;
-            buf.plan.sched.affinity = buf.slice(&words);
-        }
-        if let Some(list) = affinity.cpu_affinity_final().as_ref().filter(|list| !list.is_empty()) {
-            let words = affinity::mask(list, "process.execCPUAffinity.final")?;
-            buf.plan.sched.final_affinity = buf.slice(&words);
-        }
-    }
     Ok(())
+}
+
+/// Plans `process.execCPUAffinity.final`, which only exec's process has. Without
+/// any, the caller's affinity is undone: the cpuset is what counts.
+pub fn exec_affinity(buf: &mut PlanBuf, process: &Process) -> Result<(), PlanError> {
+    let wanted = process.exec_cpu_affinity().as_ref();
+    let last = wanted.and_then(|affinity| affinity.cpu_affinity_final().as_deref()).unwrap_or_default();
+    if !last.is_empty() {
+        let words = affinity::mask(last, "process.execCPUAffinity.final")?;
+        buf.plan.sched.final_affinity = buf.slice(&words);
+    }
+    set(buf, flag::RESET_AFFINITY, last.is_empty() && initial_affinity(process)?.is_empty());
+    Ok(())
+}
+
+/// `process.execCPUAffinity.initial` as a bit mask; empty where there is none.
+///
+/// # Errors
+/// It is no list of processors.
+pub fn initial_affinity(process: &Process) -> Result<Vec<u64>, PlanError> {
+    let wanted = process.exec_cpu_affinity().as_ref();
+    let list = wanted.and_then(|affinity| affinity.initial().as_deref()).unwrap_or_default();
+    if list.is_empty() { Ok(Vec::new()) } else { affinity::mask(list, "process.execCPUAffinity.initial") }
 }
 
 fn scheduler(buf: &mut PlanBuf, process: &Process) {

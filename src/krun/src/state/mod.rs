@@ -102,6 +102,9 @@ pub struct IntelRdtRecord {
     pub group: PathBuf,
     /// Whether it is removed with the container.
     pub remove: bool,
+    /// Whether there is a monitoring group below it, which always is.
+    #[serde(default)]
+    pub monitor: bool,
 }
 
 /// The part of the state that `state`, `list`, `kill` and `delete` need; the rest is skipped, not parsed.

@@ -12,7 +12,7 @@ pub fn apply(birth: &Birth<'_>) -> Result<(), Fail> {
     let sched = birth.view.plan.sched;
     if birth.view.has(flag::RESET_AFFINITY) {
         // The caller's own affinity is not the container's: the cpuset is.
-        match sched_setaffinity(0, &[u64::MAX; 16]) {
+        match sched_setaffinity(0, &[u64::MAX; 128]) {
             Ok(()) | Err(Errno::EINVAL | Errno::EPERM) => {}
             Err(errno) => return Err(Fail::new(Step::Affinity, 0, errno)),
         }
@@ -38,10 +38,6 @@ pub fn apply(birth: &Birth<'_>) -> Result<(), Fail> {
     }
     if sched.set & sched_flag::MEMPOLICY != 0 {
         set_mempolicy(sched.mempolicy, birth.view.arena.slice(sched.nodes)).at(Step::Mempolicy)?;
-    }
-    let initial = birth.view.arena.slice(sched.affinity);
-    if !initial.is_empty() {
-        sched_setaffinity(0, initial).at(Step::Affinity)?;
     }
     Ok(())
 }

@@ -1,0 +1,245 @@
+//! A container's birth as the host sees it: state, cgroup, plan, spawner.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use krun_spawner::parent::Spawned;
+use krun_spawner::plan::Fds;
+use krun_sys::{Fd, owned};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
+
+use super::born::{Born, Joins, Scope};
+use super::create::{Command, Created, REPORT, Undo};
+use super::hooks::Output;
+use super::idmap::Maps;
+use super::inherited::Inherited;
+use super::limits::Limits;
+use super::net_devices::NetDevices;
+use super::spawn::{socketpair, spawn};
+use super::timing::Timing;
+use super::{CreateOptions, LaunchError, cgroup_owner, deliver, filter, namespaces, trees};
+use crate::bundle::Bundle;
+use crate::cgroup::{Cgroup, CgroupError, Driver, Location};
+use crate::host::Facts;
+use crate::plan::{self, seccomp};
+use crate::state::{GATE, State, StateDir};
+
+/// What a launch works with.
+pub(super) struct Launch<'a> {
+    pub(super) options: &'a CreateOptions,
+    pub(super) mode: Command,
+    pub(super) bundle: &'a Bundle,
+    pub(super) facts: &'a Facts,
+    pub(super) handed: &'a Inherited,
+    pub(super) program: Option<&'a seccomp::Program>,
+}
+
+/// The gate's descriptors, held open until the child has them.
+struct Gate {
+    gate: OwnedFd,
+    report: OwnedFd,
+}
+
+impl Launch<'_> {
+    fn resources(&self) -> Option<&LinuxResources> {
+        self.bundle.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref())
+    }
+
+    /// Makes all that the container needs and the container.
+    pub(super) fn go(
+        &self,
+        undo: &mut Undo,
+        state: State,
+        location: Location,
+        mut timing: Timing,
+    ) -> Result<Created, LaunchError> {
+        let spec = &self.bundle.spec;
+        let Undo { dir: Some(dir), cgroup, rdt } = undo else {
+            return Err(LaunchError::Usage("no state directory"));
+        };
+        let _lock = dir.lock()?;
+        let template = state.render_template();
+        let path = |name: &str| dir.path().join(name);
+        let write = |errno: nix::Error| {
+            LaunchError::call(format!("write {}", path("state.json").display()), "write", errno as i32)
+        };
+        // Before anything else exists: what is left if krun is killed from here
+        // on is named by this file, and `delete --force` removes it.
+        dir.write_bytes(&template.bytes).map_err(write)?;
+        if let Some(program) = self.program {
+            dir.write_file(filter::FILE, &filter::to_bytes(program)).map_err(write)?;
+        }
+        let gate = if self.mode == Command::Create { Some(open_gate(dir)?) } else { None };
+        let joined = namespaces::open_joined(spec)?;
+        let trees = trees::open(spec, &self.bundle.dir, self.facts.privileged)?;
+        let output = self.hook_output()?;
+        let maps = self.maps();
+        let scope = location.driver == Driver::Systemd;
+        timing.mark("prepare");
+        if location.driver == Driver::Cgroupfs {
+            *cgroup = self.make_cgroup(location.clone())?;
+        }
+        timing.mark("cgroup");
+        let devices = NetDevices::new(spec);
+        let (ours, theirs) = socketpair()?;
+        let fds = Fds {
+            socket: theirs.as_raw_fd(),
+            gate: gate.as_ref().map_or(-1, |gate| gate.gate.as_raw_fd()),
+            report: gate.as_ref().map_or(-1, |gate| gate.report.as_raw_fd()),
+            hook_output: output.as_ref().map_or(-1, Output::fd),
+            stdio: self.options.io.stdio,
+            preserve: self.handed.count,
+        };
+        let hooks = [
+            spec.hooks().as_ref().and_then(|hooks| hooks.prestart().clone()).unwrap_or_default(),
+            spec.hooks().as_ref().and_then(|hooks| hooks.create_runtime().clone()).unwrap_or_default(),
+        ];
+        let request = plan::Request {
+            spec,
+            bundle: &self.bundle.dir,
+            id: self.options.id.as_str(),
+            facts: self.facts,
+            fds,
+            joined: &joined.joined,
+            trees: &trees.trees,
+            cgroup: cgroup.as_ref().map(|cgroup| cgroup.location().dir()),
+            await_cgroup: scope,
+            gate: gate.is_some(),
+            no_pivot: self.options.no_pivot,
+            no_new_keyring: self.options.no_new_keyring,
+            reset_thp: self.options.io.reset_thp,
+            deny_setgroups: maps.as_ref().is_some_and(Maps::deny_setgroups),
+            await_hooks: !devices.is_empty() || hooks.iter().any(|list| !list.is_empty()),
+        };
+        let frozen = plan::build(&request)?;
+        timing.mark("plan");
+        let born_in = cgroup.as_ref().map_or(Fd::NONE, |cgroup| Fd(cgroup.dir().as_raw_fd()));
+        let mut born = Born {
+            limits: spec.process().as_ref().map(Limits::new).unwrap_or_default(),
+            maps,
+            record: Some((dir, template)),
+            agent: state.agent.clone(),
+            state,
+            hooks,
+            cgroup: if scope {
+                Joins::Scope(Box::new(Scope {
+                    location,
+                    resources: self.resources(),
+                    annotations: spec.annotations().clone(),
+                    owner: cgroup_owner::of(spec),
+                    made: None,
+                }))
+            } else {
+                Joins::Born
+            },
+            console: None,
+            status: "creating",
+            rdt: rdt.take(),
+            devices,
+            timing,
+        };
+        let spawned = spawn(&frozen, (ours, theirs), born_in, &mut born, output.as_ref());
+        if let Joins::Scope(scope) = born.cgroup {
+            *cgroup = scope.made;
+        }
+        *rdt = born.rdt;
+        let spawned = spawned.map_err(|error| self.explain(error))?;
+        let (state, console, mut timing) = (born.state, born.console, born.timing);
+        timing.mark("spawn");
+        let created = self.finish(spawned, state, console)?;
+        timing.mark("deliver");
+        if self.options.timing {
+            timing.print();
+        }
+        Ok(created)
+    }
+
+    /// Adds what is wrong with the program to an error about it.
+    fn explain(&self, error: LaunchError) -> LaunchError {
+        error
+    }
+
+    fn finish(
+        &self,
+        spawned: Spawned,
+        state: State,
+        console: Option<OwnedFd>,
+    ) -> Result<Created, LaunchError> {
+        let pidfd =
+            owned::own(spawned.pidfd).map_err(|e| LaunchError::call("keep the pidfd", "pidfd_open", e.0))?;
+        let mut created = Created { pid: spawned.pid, pidfd, console, notify: None, state };
+        if let Err(error) = self.deliver(&mut created) {
+            let pidfd = Fd(created.pidfd.as_raw_fd());
+            let _ = krun_sys::process::pidfd_send_signal(pidfd, nix::libc::SIGKILL);
+            let _ = krun_sys::process::waitid_pidfd(pidfd, 0);
+            return Err(error);
+        }
+        Ok(created)
+    }
+
+    fn deliver(&self, created: &mut Created) -> Result<(), LaunchError> {
+        use std::os::fd::AsFd as _;
+        let options = self.options;
+        if let Some(path) = &options.console_socket
+            && let Some(console) = created.console.take()
+        {
+            deliver::over_socket(
+                "send the terminal to --console-socket",
+                path,
+                "/dev/ptmx",
+                console.as_fd(),
+            )?;
+        }
+        if let Some(path) = &options.pidfd_socket {
+            deliver::over_socket("send the pidfd to --pidfd-socket", path, "pidfd", created.pidfd.as_fd())?;
+        }
+        options.pid_file.as_ref().map_or(Ok(()), |path| deliver::pid_file(path, created.pid))
+    }
+
+    fn hook_output(&self) -> Result<Option<Output>, LaunchError> {
+        let hooks = self.bundle.spec.hooks().as_ref().and_then(|hooks| hooks.create_container().as_deref());
+        Output::new(hooks.unwrap_or_default())
+    }
+
+    /// The id maps of a new user namespace.
+    fn maps(&self) -> Option<Maps> {
+        let linux = self.bundle.spec.linux().as_ref()?;
+        let listed = linux.namespaces().as_deref().unwrap_or_default();
+        let new = listed.iter().any(|ns| ns.typ() == LinuxNamespaceType::User && ns.path().is_none());
+        let uid = linux.uid_mappings().as_deref().unwrap_or_default();
+        let gid = linux.gid_mappings().as_deref().unwrap_or_default();
+        new.then(|| Maps::new(uid, gid, self.facts.privileged))
+    }
+
+    /// The cgroup with its limits and its owner; none where a rootless container can do without.
+    fn make_cgroup(&self, location: Location) -> Result<Option<Cgroup>, LaunchError> {
+        match Cgroup::create(location, self.resources()) {
+            Ok(cgroup) => {
+                let applied = self.resources().map_or(Ok(()), |resources| cgroup.apply(resources));
+                let owner = cgroup_owner::of(&self.bundle.spec).filter(|_| self.facts.privileged);
+                let owned = applied.and_then(|()| owner.map_or(Ok(()), |uid| cgroup.chown(uid, None)));
+                if let Err(error) = owned {
+                    cgroup.discard();
+                    return Err(error.into());
+                }
+                Ok(Some(cgroup))
+            }
+            Err(CgroupError::RootlessUnavailable { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Both FIFOs of a created container. They are opened for reading and writing,
+/// so that neither open blocks and neither reads as ended (fifo(7)).
+fn open_gate(dir: &StateDir) -> Result<Gate, LaunchError> {
+    let open = |name: &std::ffi::CStr| {
+        let what = || format!("{}/{}", dir.path().display(), name.to_string_lossy());
+        nix::unistd::mkfifoat(dir, name, Mode::from_bits_truncate(0o600))
+            .map_err(|errno| LaunchError::call(what(), "mkfifo", errno as i32))?;
+        openat(dir, name, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+            .map_err(|errno| LaunchError::call(what(), "open", errno as i32))
+    };
+    Ok(Gate { gate: open(GATE)?, report: open(REPORT)? })
+}

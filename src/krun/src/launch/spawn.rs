@@ -1,0 +1,46 @@
+//! The call of the spawner.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use krun_spawner::parent::{self, Spawn, Spawned};
+use krun_sys::{Fd, owned, socket, window};
+
+use super::born::Born;
+use super::hooks::Output;
+use super::{LaunchError, program, render};
+use crate::plan::Frozen;
+
+/// The socket to the child: ours, and the child's.
+pub(super) fn socketpair() -> Result<(OwnedFd, OwnedFd), LaunchError> {
+    let failed = |e: krun_sys::Errno| LaunchError::call("make the socket to the child", "socketpair", e.0);
+    let (ours, theirs) = socket::socketpair_seqpacket().map_err(failed)?;
+    Ok((owned::own(ours).map_err(failed)?, owned::own(theirs).map_err(failed)?))
+}
+
+/// Hands the plan to the spawner. From clone3 to the gate (or the program) the
+/// calling thread allocates nothing.
+pub(super) fn spawn(
+    frozen: &Frozen,
+    sockets: (OwnedFd, OwnedFd),
+    cgroup: Fd,
+    born: &mut Born<'_>,
+    output: Option<&Output>,
+) -> Result<Spawned, LaunchError> {
+    let program = program::memfd()?;
+    let sealed = program::sealed(c"krun-plan", frozen.bytes())?;
+    let view = frozen.view();
+    let (ours, theirs) = sockets;
+    let request = Spawn {
+        view,
+        program: Fd(program.as_raw_fd()),
+        plan: Fd(sealed.as_raw_fd()),
+        socket: Fd(ours.as_raw_fd()),
+        // The spawner closes it, so that the socket ends with the child.
+        child_socket: Fd(std::os::fd::IntoRawFd::into_raw_fd(theirs)),
+        cgroup,
+    };
+    window::enter();
+    let done = parent::spawn(&request, born);
+    window::leave();
+    done.map_err(|failure| render::failure(view, failure, &output.map(Output::text).unwrap_or_default()))
+}
