@@ -7,6 +7,7 @@ mod features;
 mod kill;
 mod list;
 mod pause;
+mod plan;
 mod ps;
 mod spec;
 mod state;
@@ -58,6 +59,7 @@ pub fn dispatch(global: &Parsed, words: Vec<String>) -> Outcome {
         "kill" => kill::run(&host, &parsed),
         "delete" => delete::run(&host, &parsed),
         "ps" => ps::run(&host, &parsed),
+        "plan" => plan::run(&parsed),
         "pause" => pause::pause(&host, &parsed),
         "resume" => pause::resume(&host, &parsed),
         "update" => update::run(&host, &parsed),

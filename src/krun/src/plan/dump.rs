@@ -66,7 +66,7 @@ const MOUNT_FLAGS: &[(u32, &str)] = &[
     (mount_flag::IDMAP_RECURSIVE, "ridmap"),
 ];
 
-/// The plan as JSON, in the order in which the child acts.
+/// The plan as JSON; members sorted by name, what is empty left out.
 #[must_use]
 pub fn json(view: View<'_>) -> Value {
     let dump = Dump { view };

@@ -69,6 +69,36 @@ pub struct Request<'a> {
     pub await_hooks: bool,
 }
 
+impl<'a> Request<'a> {
+    /// A request with nothing opened, for looking at the plan only; `joined` is
+    /// [`Joined::unopened`].
+    #[must_use]
+    pub fn dry(
+        bundle: &'a crate::bundle::Bundle,
+        id: &'a str,
+        facts: &'a Facts,
+        joined: &'a [Joined],
+    ) -> Self {
+        Request {
+            spec: &bundle.spec,
+            bundle: &bundle.dir,
+            id,
+            facts,
+            fds: no_fds(),
+            joined,
+            trees: &[],
+            cgroup: None,
+            await_cgroup: false,
+            gate: false,
+            no_pivot: false,
+            no_new_keyring: false,
+            reset_thp: false,
+            deny_setgroups: false,
+            await_hooks: false,
+        }
+    }
+}
+
 /// A bind mount whose source the parent has opened, or whose ids are mapped.
 #[derive(Clone, Copy, Debug)]
 pub struct Tree {

@@ -16,6 +16,15 @@ pub struct Joined {
     pub index: usize,
 }
 
+impl Joined {
+    /// The namespaces that a specification joins, without opening them.
+    #[must_use]
+    pub fn unopened(spec: &Spec) -> Vec<Joined> {
+        let joined = kinds(spec).enumerate().filter(|(_, (_, joined))| *joined);
+        joined.map(|(index, (kind, _))| Joined { flags: bit(kind), fd: -1, index }).collect()
+    }
+}
+
 /// What the other parts of the plan need to know.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::struct_excessive_bools)] // one fact each

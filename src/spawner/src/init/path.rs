@@ -5,7 +5,7 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{OpenHow, close, fcntl, fstat, mkdirat, mknodat, openat, openat2, readlinkat};
+use krun_sys::fs::{OpenHow, close, fstat, mkdirat, mknodat, openat, openat2, readlinkat};
 use krun_sys::{Errno, Fd, Result, libc};
 
 /// Longest path that the kernel takes, with its NUL.
@@ -235,7 +235,7 @@ fn pop(done: &mut PathBuf) {
 /// Opens the link-free path `done` below the root; the root itself if empty.
 fn reopen(root: Fd, done: &PathBuf) -> Result<Fd> {
     if done.len() == 0 {
-        return fcntl(root, libc::F_DUPFD_CLOEXEC, 3).map(Fd);
+        return openat(root, c".", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0);
     }
     open_without_links(root, done.cstr(), libc::O_DIRECTORY)
 }
