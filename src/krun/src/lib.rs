@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod cgroup;
 mod chain;
+pub mod check;
 pub mod clock;
 pub mod container;
 pub mod host;

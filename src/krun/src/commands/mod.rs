@@ -1,4 +1,5 @@
 //! One file per command: from its flags to the library, and from its result to standard output.
+mod check;
 mod create;
 mod delete;
 mod events;
@@ -66,6 +67,7 @@ pub fn dispatch(global: &Parsed, words: Vec<String>) -> Outcome {
         "events" => events::run(&host, &parsed),
         "features" => features::run(),
         "spec" => spec::run(&parsed),
+        "check" => check::run(&parsed),
         name => Err(UsageError::Command { name: name.to_owned() }.into()),
     }
 }
