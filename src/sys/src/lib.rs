@@ -15,6 +15,7 @@ mod errno;
 pub mod fs;
 pub mod identity;
 pub mod keys;
+pub mod loopdev;
 pub mod mem;
 pub mod mount;
 pub mod net;
