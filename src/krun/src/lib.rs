@@ -7,6 +7,7 @@ mod chain;
 pub mod check;
 pub mod clock;
 pub mod container;
+pub mod features;
 pub mod host;
 pub mod launch;
 pub mod log;

@@ -24,9 +24,9 @@ mod update;
 
 pub use error::CgroupError;
 pub use events::Events;
-pub use metrics::Metrics;
+pub use metrics::{HugetlbMetrics, IoMetrics, MemoryMetrics, Metrics, RdmaMetrics};
 pub use path::{Driver, Location, Scope, locate, mountpoint, own};
 pub use resources::validate;
-pub use stats::Stats;
+pub use stats::{PsiData, PsiStats, Stats};
 pub use tree::{Cgroup, delete};
 pub use update::merge;
