@@ -1,0 +1,158 @@
+//! From Create to Delete: states, answers and events.
+
+use crate::client::{ALREADY_EXISTS, FAILED_PRECONDITION, NOT_FOUND, UNIMPLEMENTED};
+use crate::daemon::{Daemon, until};
+use crate::wire::Out;
+use runtime_tests::{Config, host};
+
+const KILL: u64 = 9;
+const TERM: u64 = 15;
+
+#[test]
+fn a_container_s_life_in_states_and_events() {
+    let mut shim = Daemon::start();
+    let id = shim.create(Config::sleeper());
+    assert_eq!(shim.status(&id, ""), 1);
+    let state = shim.call("State", &id).unwrap();
+    let pid = state.int(3);
+    assert!(pid > 1 && state.text(2).ends_with(&id), "{state:?}");
+    assert_eq!(shim.call("Start", &id).unwrap().int(1), pid);
+    assert_eq!(shim.status(&id, ""), 2);
+    assert_eq!(shim.call("Delete", &id).unwrap_err().0, FAILED_PRECONDITION);
+    shim.kill(&id, "", KILL).unwrap();
+    let waited = shim.call("Wait", &id).unwrap();
+    assert_eq!(waited.int(1), 137);
+    assert!(waited.message(2).int(1) > 1_700_000_000);
+    assert_eq!(shim.status(&id, ""), 3);
+    assert_eq!(shim.kill(&id, "", TERM).unwrap_err().0, NOT_FOUND);
+    let deleted = shim.call("Delete", &id).unwrap();
+    assert_eq!((deleted.int(1), deleted.int(2)), (pid, 137));
+    assert_eq!(shim.call("State", &id).unwrap_err().0, NOT_FOUND);
+    assert_eq!(shim.topics(4), ["create", "start", "exit", "delete"]);
+}
+
+#[test]
+fn an_exit_status_is_the_process_s_own() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::default().args(&["/bin/sh", "-c", "exit 42"]));
+    assert_eq!(shim.call("Wait", &id).unwrap().int(1), 42);
+    let (topics, bodies): (Vec<_>, Vec<_>) = (0..3).map(|_| shim.event()).unzip();
+    assert_eq!(topics, ["create", "start", "exit"]);
+    assert_eq!((bodies[2].text(1), bodies[2].text(2), bodies[2].int(4)), (id.clone(), id, 42));
+}
+
+#[test]
+fn exec_has_a_life_of_its_own() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    shim.exec(&id, "one", &["/bin/sh", "-c", "exit 7"]).unwrap();
+    assert_eq!(shim.exec(&id, "one", &["/bin/true"]).unwrap_err().0, ALREADY_EXISTS);
+    assert_eq!(shim.status(&id, "one"), 1);
+    assert_eq!(shim.kill(&id, "one", TERM).unwrap_err().0, FAILED_PRECONDITION);
+    let pid = shim.call_exec("Start", &id, "one").unwrap().int(1);
+    assert!(pid > 1);
+    assert_eq!(shim.call_exec("Wait", &id, "one").unwrap().int(1), 7);
+    assert_eq!(shim.call_exec("Delete", &id, "one").unwrap().int(2), 7);
+    assert_eq!(shim.call_exec("State", &id, "one").unwrap_err().0, NOT_FOUND);
+    assert_eq!(shim.topics(5), ["create", "start", "exec-added", "exec-started", "exit"]);
+    shim.exec(&id, "two", &["/bin/sleep", "100"]).unwrap();
+    shim.call_exec("Start", &id, "two").unwrap();
+    let pids = shim.call("Pids", &id).unwrap().all(1);
+    assert_eq!(pids.len(), 2, "{pids:?}");
+    assert!(pids.iter().any(|p| p.message(2).message(2).text(1) == "two"), "{pids:?}");
+    // Init's exit comes after that of every exec, which it takes with it.
+    shim.kill(&id, "", KILL).unwrap();
+    assert_eq!(shim.call_exec("Wait", &id, "two").unwrap().int(1), 137);
+    assert_eq!(shim.topics(2), ["exec-added", "exec-started"]);
+    let (first, second) = (shim.event().1, shim.event().1);
+    assert_eq!((first.text(2).as_str(), second.text(2)), ("two", id));
+}
+
+#[test]
+fn a_missing_program_is_told_by_name() {
+    let mut shim = Daemon::start();
+    let refused = shim.create_with(Config::default().args(&["/no/such"]), |r| r).unwrap_err();
+    assert!(refused.1.contains("/no/such") && refused.1.contains("no such file"), "{refused:?}");
+    let id = shim.run(Config::sleeper());
+    shim.exec(&id, "bad", &["/no/such"]).unwrap();
+    let refused = shim.call_exec("Start", &id, "bad").unwrap_err();
+    assert!(refused.1.contains("/no/such"), "{refused:?}");
+    shim.call_exec("Delete", &id, "bad").unwrap();
+    shim.exec(&id, "bad", &["/bin/true"]).unwrap();
+    shim.call_exec("Start", &id, "bad").unwrap();
+}
+
+#[test]
+fn pause_stops_and_resume_goes_on() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    assert_eq!(shim.call("Resume", &id).unwrap_err().0, FAILED_PRECONDITION);
+    shim.call("Pause", &id).unwrap();
+    assert_eq!(shim.status(&id, ""), 4);
+    assert_eq!(shim.call("Pause", &id).unwrap_err().0, FAILED_PRECONDITION);
+    assert_eq!(shim.exec(&id, "e", &["/bin/true"]).unwrap_err().0, FAILED_PRECONDITION);
+    shim.call("Resume", &id).unwrap();
+    assert_eq!(shim.status(&id, ""), 2);
+    shim.call("Pause", &id).unwrap();
+    shim.kill(&id, "", KILL).unwrap();
+    assert_eq!(shim.call("Wait", &id).unwrap().int(1), 137);
+    assert_eq!(shim.topics(6), ["create", "start", "paused", "resumed", "paused", "exit"]);
+}
+
+#[test]
+fn a_created_container_can_be_deleted() {
+    let mut shim = Daemon::start();
+    let id = shim.create(Config::sleeper());
+    assert_eq!(shim.call("Delete", &id).unwrap().int(2), 137);
+    assert_eq!(shim.topics(3), ["create", "exit", "delete"]);
+}
+
+#[test]
+fn the_shared_pid_namespace_s_rest_dies_with_init() {
+    let mut shim = Daemon::start();
+    let script = "sleep 1000 & echo $! > /child; sleep 0.2";
+    let id = shim.run(Config::default().without_namespace("pid").args(&["/bin/sh", "-c", script]));
+    shim.call("Wait", &id).unwrap();
+    let child = std::fs::read_to_string(shim.dir.join(&id).join("rootfs/child")).unwrap();
+    let child = child.trim().parse().unwrap();
+    until("the child is dead", || host::is_dead(child));
+}
+
+#[test]
+fn what_is_unknown_is_unimplemented() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    assert_eq!(shim.call("Checkpoint", &id).unwrap_err().0, UNIMPLEMENTED);
+    assert_eq!(shim.call("Nonsense", &id).unwrap_err().0, UNIMPLEMENTED);
+    shim.client.service = "containerd.task.v3.Task";
+    assert_eq!(shim.status(&id, ""), 2);
+    shim.client.service = "containerd.runtime.sandbox.v1.Sandbox";
+    assert_eq!(shim.call("SandboxStatus", &id).unwrap_err().0, UNIMPLEMENTED);
+}
+
+#[test]
+fn shutdown_waits_for_the_last_container() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    shim.call("Shutdown", &id).unwrap();
+    assert_eq!(shim.status(&id, ""), 2);
+    shim.kill(&id, "", KILL).unwrap();
+    shim.call("Wait", &id).unwrap();
+    shim.call("Delete", &id).unwrap();
+    shim.call("Shutdown", &id).unwrap();
+    let pid = shim.pid;
+    until("the shim is gone", || host::is_dead(pid));
+    let socket = shim.address.strip_prefix("unix://").unwrap();
+    assert!(!std::path::Path::new(socket).exists());
+}
+
+#[test]
+fn stats_and_update_reach_the_cgroup() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    let stats = shim.call("Stats", &id).unwrap().message(1);
+    assert_eq!(stats.text(1), "io.containerd.cgroups.v2.Metrics");
+    assert!(stats.message(2).has(2), "cpu.stat is there without any controller");
+    let resources = Out::new().bytes(1, "r").bytes(2, "{}").done();
+    shim.client.call("Update", Out::new().bytes(1, &id).bytes(2, resources)).unwrap();
+}

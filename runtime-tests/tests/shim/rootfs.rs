@@ -1,0 +1,121 @@
+//! The mounts that come with Create.
+
+use crate::daemon::Daemon;
+use crate::wire::Out;
+use runtime_tests::{Config, raw};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const KILL: u64 = 9;
+
+fn mount(kind: &str, source: &str, options: &[&str]) -> Vec<u8> {
+    let mut out = Out::new().bytes(1, kind).bytes(2, source);
+    for option in options {
+        out = out.bytes(4, option);
+    }
+    out.done()
+}
+
+/// Moves the rootfs that the bundle came with aside: it becomes a layer.
+fn layer(shim: &Daemon, n: usize) -> PathBuf {
+    let id = format!("{}-c{n}", shim.group);
+    let layer = shim.dir.join(format!("layer-{n}"));
+    fs::rename(shim.dir.join(&id).join("rootfs"), &layer).unwrap();
+    layer
+}
+
+/// Creates and starts with one rootfs mount; the bundle is made beforehand so
+/// that its own rootfs can be moved away.
+fn run(
+    shim: &mut Daemon,
+    config: Config,
+    rootfs: impl FnOnce(&Daemon, &Path) -> Vec<u8>,
+) -> (String, PathBuf) {
+    let (id, bundle) = shim.bundle(config);
+    let n = id.rsplit_once('c').unwrap().1.parse().unwrap();
+    let layer = layer(shim, n);
+    let mount = rootfs(shim, &layer);
+    let request = Out::new().bytes(1, &id).bytes(2, bundle.dir.to_str().unwrap()).bytes(3, mount);
+    shim.client.call("Create", request).unwrap();
+    shim.call("Start", &id).unwrap();
+    (id, bundle.dir.join("rootfs"))
+}
+
+fn end(shim: &mut Daemon, id: &str, rootfs: &Path) {
+    let _ = shim.kill(id, "", KILL);
+    shim.call("Wait", id).unwrap();
+    shim.call("Delete", id).unwrap();
+    assert_eq!(fs::read_dir(rootfs).unwrap().count(), 0, "the rootfs is still mounted");
+}
+
+#[test]
+fn a_bind_read_only() {
+    let mut shim = Daemon::start();
+    let script = Config::default().args(&["/bin/sh", "-c", "echo x > /new || exit 30"]);
+    let (id, rootfs) =
+        run(&mut shim, script, |_, layer| mount("bind", layer.to_str().unwrap(), &["rbind", "ro"]));
+    assert_eq!(shim.call("Wait", &id).unwrap().int(1), 30);
+    end(&mut shim, &id, &rootfs);
+}
+
+#[test]
+fn an_overlay_with_more_layers_than_a_page_holds() {
+    let mut shim = Daemon::start();
+    let script = Config::default().args(&["/bin/sh", "-c", "cat /mark-0 /mark-59 && echo x > /new"]);
+    let mut upper = PathBuf::new();
+    let (id, rootfs) = run(&mut shim, script, |shim, layer| {
+        upper = shim.dir.join("upper");
+        let work = shim.dir.join("work");
+        fs::create_dir_all(&work).unwrap();
+        fs::create_dir_all(&upper).unwrap();
+        let mut layers = Vec::new();
+        for n in 0..60 {
+            let dir = shim.dir.join(format!(
+                "snapshots-with-a-name-that-is-rather-long-so-that-sixty-of-them-fill-a-page-{n}/fs"
+            ));
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join(format!("mark-{n}")), "").unwrap();
+            layers.push(dir.display().to_string());
+        }
+        layers.push(layer.display().to_string());
+        let lower = format!("lowerdir={}", layers.join(":"));
+        assert!(lower.len() > 4096);
+        let upper = format!("upperdir={}", upper.display());
+        mount("overlay", "overlay", &[&format!("workdir={}", work.display()), &upper, &lower])
+    });
+    assert_eq!(shim.call("Wait", &id).unwrap().int(1), 0);
+    end(&mut shim, &id, &rootfs);
+    assert!(upper.join("new").exists());
+}
+
+#[test]
+fn an_overlay_whose_layers_are_idmapped() {
+    let mut shim = Daemon::start();
+    let (id, rootfs) = run(&mut shim, Config::sleeper(), |shim, layer| {
+        raw::chown(&layer.join("etc/passwd"), 5, 7).unwrap();
+        for dir in ["u", "w"] {
+            fs::create_dir_all(shim.dir.join(dir)).unwrap();
+        }
+        let dir = |name: &str, sub: &str| format!("{name}={}", shim.dir.join(sub).display());
+        let lower = format!("lowerdir={}", layer.display());
+        let maps = ["uidmap=0:100000:65536", "gidmap=0:200000:65536"];
+        mount("overlay", "overlay", &[&dir("upperdir", "u"), &dir("workdir", "w"), &lower, maps[0], maps[1]])
+    });
+    use std::os::unix::fs::MetadataExt;
+    let passwd = rootfs.join("etc/passwd").metadata().unwrap();
+    assert_eq!((passwd.uid(), passwd.gid()), (100_005, 200_007));
+    end(&mut shim, &id, &rootfs);
+    assert!(!shim.dir.join(format!("{id}/rootfs.idmapped")).exists());
+}
+
+#[test]
+fn a_mount_that_fails_leaves_nothing() {
+    let mut shim = Daemon::start();
+    let layer = shim.dir.display().to_string();
+    let good = mount("bind", &layer, &["rbind"]);
+    let bad = mount("ext4", "/no/device", &[]);
+    let refused = shim.create_with(Config::sleeper(), |r| r.bytes(3, good).bytes(3, bad)).unwrap_err();
+    assert!(refused.1.contains("rootfs[1]") && refused.1.contains("/no/device"), "{refused:?}");
+    let rootfs = shim.dir.join(format!("{}-c0/rootfs", shim.group));
+    assert!(rootfs.join("bin").exists(), "the first mount is still there");
+}
