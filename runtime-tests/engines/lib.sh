@@ -1,0 +1,69 @@
+# Sourced by every engine's script: checks, waiting, the image.
+set -u
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=${KRUN_ENGINES_WORK:?}
+failed=0
+
+say() { printf '%s\n' "$*" >&2; }
+
+# check NAME COMMAND...: the command must succeed.
+check() {
+    local name=$1 out
+    shift
+    if out=$("$@" 2>&1); then
+        say "ok    $suite: $name"
+    else
+        say "FAIL  $suite: $name: exit $?"
+        say "      $* -> ${out:0:2000}"
+        failed=$((failed + 1))
+    fi
+}
+
+# expect NAME WANTED COMMAND...: the command's output must contain a text.
+expect() {
+    local name=$1 wanted=$2 out status=0
+    shift 2
+    out=$("$@" 2>&1) || status=$?
+    if [[ $out == *"$wanted"* ]]; then
+        say "ok    $suite: $name"
+    else
+        say "FAIL  $suite: $name: no \"$wanted\" (exit $status)"
+        say "      $* -> ${out:0:2000}"
+        failed=$((failed + 1))
+    fi
+}
+
+# status NAME CODE COMMAND...: the command must end with a code.
+status() {
+    local name=$1 wanted=$2 out got=0
+    shift 2
+    out=$("$@" 2>&1) || got=$?
+    if [ "$got" = "$wanted" ]; then
+        say "ok    $suite: $name"
+    else
+        say "FAIL  $suite: $name: exit $got, not $wanted"
+        say "      $* -> ${out:0:2000}"
+        failed=$((failed + 1))
+    fi
+}
+
+# skip NAME WHY: says so, loudly.
+skip() { say "SKIP  $suite: $1: $2"; }
+
+# until_ok COMMAND...: tries for ten seconds.
+until_ok() {
+    local _
+    for _ in $(seq 100); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.1
+    done
+    return 1
+}
+
+# in_tty COMMAND...: with a terminal, whose carriage returns are dropped.
+in_tty() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null | tr -d '\r'; }
+
+finish() {
+    [ "$failed" = 0 ] || { say "$suite: $failed failed"; exit 1; }
+}

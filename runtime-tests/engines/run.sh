@@ -1,0 +1,38 @@
+#!/bin/bash
+# run.sh [ENGINE...]: krun under real engines: containerd, docker, podman, cri.
+# Needs root; installs what is missing with apt-get. KRUN and SHIM name the
+# programs under test (default: the workspace's debug build).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$top/target}/$(uname -m)-unknown-linux-gnu/${KRUN_PROFILE:-debug}
+: "${KRUN:=$target/krun}" "${SHIM:=$target/containerd-shim-krun-v2}"
+engines=("${@:-}")
+[ -n "${engines[0]}" ] || engines=(containerd docker podman cri)
+
+need() {
+    local missing=()
+    while [ $# -gt 0 ]; do
+        command -v "$1" >/dev/null || missing+=("$2")
+        shift 2
+    done
+    [ ${#missing[@]} = 0 ] && return
+    command -v apt-get >/dev/null || { echo "missing: ${missing[*]}" >&2; exit 1; }
+    apt-get install -y --no-install-recommends "${missing[@]}" >&2
+}
+need containerd containerd runc runc busybox busybox-static ip iproute2 script bsdutils pgrep procps unshare util-linux
+
+export KRUN_ENGINES_WORK=$(mktemp -d "${TMPDIR:-/tmp}/krun-engines.XXXXXX")
+trap 'rm -rf "$KRUN_ENGINES_WORK"' EXIT
+mkdir "$KRUN_ENGINES_WORK/bin"
+# Engines look programs up by name; podman treats the name krun specially.
+ln -s "$(realpath "$KRUN")" "$KRUN_ENGINES_WORK/bin/krun"
+ln -s "$(realpath "$SHIM")" "$KRUN_ENGINES_WORK/bin/containerd-shim-krun-v2"
+export KRUN=$KRUN_ENGINES_WORK/bin/krun PATH=$KRUN_ENGINES_WORK/bin:$PATH
+"$here/image.sh" "$KRUN_ENGINES_WORK"
+
+status=0
+for engine in "${engines[@]}"; do
+    "$here/enter.sh" "$here/$engine.sh" || { status=1; tail -n 20 "$KRUN_ENGINES_WORK/$engine.log" >&2 || true; }
+done
+exit $status
