@@ -20,10 +20,9 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 /// An errno in Go's words: the C library's, without the capital.
 #[must_use]
 pub fn errno_text(errno: Errno) -> String {
-    if errno == Errno::EIO {
-        return "input/output error".to_owned();
-    }
-    let text = errno.desc();
+    // The C library's words, as Go has them; nix has its own for some.
+    let text = std::io::Error::from(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     match (letters.next(), letters.clone().next()) {
         (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(letters).collect(),
