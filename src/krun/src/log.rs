@@ -80,10 +80,11 @@ pub fn error(message: impl Display) {
     }
 }
 
-/// Something odd that doesn't stop krun; only seen with `--debug`.
+/// Something odd that doesn't stop krun. In a log file only with `--debug`: some engines read the whole file as one
+/// message. On standard error always, as with runc.
 pub fn warning(message: impl Display) {
-    if is_debug()
-        && let Some(log) = LOG.get()
+    if let Some(log) = LOG.get()
+        && (log.debug || log.file.is_none())
     {
         log.line("warning", &message.to_string());
     }

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 
 use krun_spawner::plan::Fds;
 use krun_sys::{Fd, owned};
+use nix::errno::Errno;
 use oci_spec::runtime::{LinuxNamespaceType, Process};
 
 use super::affinity::Borrowed;
@@ -36,6 +37,22 @@ pub struct Executed {
 /// # Errors
 /// [`LaunchError`]; then there is no process.
 pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
+    match attempt(options, Home::Container) {
+        // A manager in the container has enabled controllers below its cgroup,
+        // which thus takes no processes: where init is, there is room.
+        Err(LaunchError::Call { call: "clone3", source: Errno::EBUSY, .. }) => attempt(options, Home::Init),
+        done => done,
+    }
+}
+
+/// The cgroup in which an exec'd process is born.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Home {
+    Container,
+    Init,
+}
+
+fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     let mut timing = Timing::begin();
     let dir = StateDir::open(&options.host.root, &options.id)?;
     let state = dir.load()?;
@@ -55,7 +72,7 @@ pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
         env.extend(handed.env.iter().cloned());
         wanted.set_env(Some(env));
     }
-    let cgroup = open_cgroup(options, &state)?;
+    let cgroup = open_cgroup(options, &state, home)?;
     let facts = Facts::probe(state.cgroup.mount.clone());
     let program = if state.seccomp { filter::read(&dir) } else { None };
     if state.seccomp && program.is_none() {
@@ -148,14 +165,14 @@ fn open_init(state: &State) -> Result<OwnedFd, LaunchError> {
     if process::is_alive(state.pid, state.start_time) { Ok(pidfd) } else { Err(stopped()) }
 }
 
-fn open_cgroup(options: &ExecOptions, state: &State) -> Result<Option<Cgroup>, LaunchError> {
+fn open_cgroup(options: &ExecOptions, state: &State, home: Home) -> Result<Option<Cgroup>, LaunchError> {
     if state.cgroup.driver == Driver::Disabled {
         return Ok(None);
     }
     let cgroup = match Cgroup::open(state.cgroup.clone()) {
         Ok(cgroup) => cgroup,
         // A rootless container without a cgroup of its own.
-        Err(CgroupError::File { source: nix::errno::Errno::ENOENT, .. }) if state.rootless => {
+        Err(CgroupError::File { source: Errno::ENOENT, .. }) if state.rootless => {
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -165,6 +182,9 @@ fn open_cgroup(options: &ExecOptions, state: &State) -> Result<Option<Cgroup>, L
         return Err(LaunchError::Usage(
             "cannot exec in a paused container (use --ignore-paused to override)",
         ));
+    }
+    if home == Home::Init {
+        return Ok(Some(cgroup.of_process(state.pid)?));
     }
     Ok(Some(cgroup))
 }
