@@ -2,6 +2,11 @@
 //! this crate. A probe has to try calls that no safe library offers, with the
 //! errno as its answer.
 
+mod descriptors;
+mod files;
+
+pub use descriptors::*;
+pub use files::*;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -137,75 +142,6 @@ pub fn blocked_signals() -> u64 {
     if ret.is_ok() { set } else { 0 }
 }
 
-/// Handles `signals` by writing their number to the returned pipe end.
-pub fn catch_signals(signals: &[i32]) -> io::Result<OwnedFd> {
-    // SAFETY: an all-zero set is valid and then filled by the calls.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    for s in signals {
-        // SAFETY: a valid set.
-        unsafe { libc::sigaddset(&mut set, *s) };
-    }
-    // SAFETY: a valid set; the old one isn't asked for.
-    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
-    // SAFETY: a valid set; the fd is owned from here on.
-    let fd = unsafe { libc::signalfd(-1, &set, libc::SFD_CLOEXEC) };
-    owned(fd)
-}
-
-/// Reads one signal number from [`catch_signals`]' descriptor.
-pub fn next_signal(fd: BorrowedFd<'_>) -> io::Result<u32> {
-    let mut info = [0u32; 32];
-    // SAFETY: 128 bytes, the size of a signalfd_siginfo.
-    let n = unsafe { libc::read(fd.as_raw_fd(), info.as_mut_ptr().cast(), 128) };
-    if n == 128 { Ok(info[0]) } else { Err(io::Error::last_os_error()) }
-}
-
-fn owned(fd: RawFd) -> io::Result<OwnedFd> {
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a fresh descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Turns a descriptor number handed down by the parent into an owned one.
-pub fn take_fd(fd: RawFd) -> Option<OwnedFd> {
-    // SAFETY: F_GETFD only reads.
-    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-        return None;
-    }
-    owned(fd).ok()
-}
-
-/// Whether the descriptor number is open.
-pub fn fd_is_open(fd: RawFd) -> bool {
-    // SAFETY: F_GETFD only reads.
-    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
-}
-
-/// The window size of a terminal: rows, columns.
-pub fn winsize(fd: RawFd) -> Option<[u16; 2]> {
-    // SAFETY: plain numbers, valid when zero.
-    let mut ws: libc::winsize = unsafe { std::mem::zeroed() };
-    // SAFETY: TIOCGWINSZ writes one winsize.
-    let ret = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &mut ws) };
-    (ret == 0).then_some([ws.ws_row, ws.ws_col])
-}
-
-/// Sets the window size of a terminal.
-pub fn set_winsize(fd: RawFd, rows: u16, cols: u16) -> io::Result<()> {
-    let ws = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: TIOCSWINSZ reads one winsize.
-    let ret = unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &ws) };
-    if ret == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// isatty(3).
-pub fn isatty(fd: RawFd) -> bool {
-    // SAFETY: a number.
-    unsafe { libc::isatty(fd) == 1 }
-}
-
 /// sched_getattr(2): policy, flags, nice, priority, runtime, deadline, period.
 pub fn sched_getattr() -> Result<(u32, u64, i32, u32, [u64; 3]), Errno> {
     let mut attr = [0u64; 8];
@@ -316,116 +252,6 @@ pub fn unshare(flags: i32) -> io::Result<()> {
     if unsafe { libc::unshare(flags) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn c_string(s: &str) -> io::Result<CString> {
-    CString::new(s).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
-}
-
-/// mount(2); empty strings stand for null.
-pub fn mount(source: &str, target: &str, fstype: &str, flags: u64, data: &str) -> io::Result<()> {
-    let (s, t, f, d) = (c_string(source)?, c_string(target)?, c_string(fstype)?, c_string(data)?);
-    let ptr = |c: &CString| {
-        if c.is_empty() { std::ptr::null() } else { c.as_ptr() }
-    };
-    // SAFETY: valid strings or null.
-    let ret = unsafe { libc::mount(ptr(&s), ptr(&t), ptr(&f), flags, ptr(&d).cast()) };
-    if ret == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// umount2(2).
-pub fn umount(target: &str, flags: i32) -> io::Result<()> {
-    let t = c_string(target)?;
-    // SAFETY: a valid string.
-    if unsafe { libc::umount2(t.as_ptr(), flags) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// The f_type of statfs(2).
-pub fn fs_magic(path: &str) -> io::Result<i64> {
-    let p = c_string(path)?;
-    // SAFETY: plain numbers, valid when zero.
-    let mut st: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: a valid string and out pointer.
-    if unsafe { libc::statfs(p.as_ptr(), &mut st) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(st.f_type)
-}
-
-/// mknod(2); mode includes the type.
-pub fn mknod(path: &str, mode: u32, major: u32, minor: u32) -> io::Result<()> {
-    let p = c_string(path)?;
-    // SAFETY: a valid string.
-    let ret = unsafe { libc::mknod(p.as_ptr(), mode, libc::makedev(major, minor)) };
-    if ret == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Receives one message with at most four descriptors from a unix socket.
-pub fn recv_fds(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut data = vec![0u8; 65536];
-    let mut control = [0u64; 16];
-    let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
-    // SAFETY: a zeroed msghdr is valid; the fields are set below.
-    let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
-    msg.msg_iov = &raw mut iov;
-    msg.msg_iovlen = 1;
-    msg.msg_control = control.as_mut_ptr().cast();
-    msg.msg_controllen = size_of_val(&control);
-    // SAFETY: all buffers outlive the call.
-    let n = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut msg, libc::MSG_CMSG_CLOEXEC) };
-    let Ok(n) = usize::try_from(n) else {
-        return Err(io::Error::last_os_error());
-    };
-    data.truncate(n);
-    let mut fds = Vec::new();
-    // SAFETY: the kernel filled msg; the CMSG functions stay inside control.
-    unsafe {
-        let mut c = libc::CMSG_FIRSTHDR(&msg);
-        while !c.is_null() {
-            if (*c).cmsg_level == libc::SOL_SOCKET && (*c).cmsg_type == libc::SCM_RIGHTS {
-                let len = (*c).cmsg_len - libc::CMSG_LEN(0) as usize;
-                let p = libc::CMSG_DATA(c).cast::<RawFd>();
-                for i in 0..len / size_of::<RawFd>() {
-                    fds.push(OwnedFd::from_raw_fd(p.add(i).read_unaligned()));
-                }
-            }
-            c = libc::CMSG_NXTHDR(&msg, c);
-        }
-    }
-    Ok((data, fds))
-}
-
-/// Waits until the descriptor is readable; false on time-out.
-pub fn poll_in(fd: BorrowedFd<'_>, millis: i32) -> bool {
-    let mut p = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one valid pollfd.
-    unsafe { libc::poll(&mut p, 1, millis) > 0 }
-}
-
-/// pidfd_open(2).
-pub fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
-    let pid = usize::try_from(pid).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let fd =
-        syscall_numbers(libc::SYS_pidfd_open, [pid, 0, 0, 0, 0, 0]).map_err(io::Error::from_raw_os_error)?;
-    owned(RawFd::try_from(fd).unwrap_or(-1))
-}
-
-/// Opens a pseudo terminal pair: master, slave.
-pub fn openpty() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (mut m, mut s) = (-1, -1);
-    let null = std::ptr::null_mut;
-    // SAFETY: two out pointers; name, termios and size aren't asked for.
-    let ret = unsafe { libc::openpty(&mut m, &mut s, null(), std::ptr::null(), std::ptr::null()) };
-    if ret != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok((owned(m)?, owned(s)?))
-}
-
-/// A copy of a descriptor without close-on-exec, at a number of at least `min`.
-pub fn dup_inheritable(fd: BorrowedFd<'_>, min: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: numbers.
-    owned(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, min) })
-}
-
 /// Runs `f` in the child of a [`std::process::Command`] before its exec.
 pub fn before_exec(
     cmd: &mut std::process::Command,
@@ -436,12 +262,6 @@ pub fn before_exec(
     unsafe { cmd.pre_exec(f) };
 }
 
-/// dup2(2) for use in [`before_exec`].
-pub fn dup2(from: RawFd, to: RawFd) -> io::Result<()> {
-    // SAFETY: numbers.
-    if unsafe { libc::dup2(from, to) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
 /// setrlimit(2) by number, for use in [`before_exec`].
 pub fn setrlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let new = [soft, hard];
@@ -449,30 +269,10 @@ pub fn setrlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_prlimit64, [0, resource as usize, new.as_ptr() as usize, 0, 0, 0]) }.map(drop)
 }
 
-/// Makes the terminal on `fd` the controlling one of a new session.
-pub fn take_terminal(fd: RawFd) -> io::Result<()> {
-    // SAFETY: numbers.
-    if unsafe { libc::setsid() } < 0 || unsafe { libc::ioctl(fd, libc::TIOCSCTTY, 0) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
 /// clock_gettime(2).
 pub fn clock_gettime(clock: i32, ts: &mut libc::timespec) -> Result<(), Errno> {
     // SAFETY: a valid out pointer.
     check(libc::c_long::from(unsafe { libc::clock_gettime(clock, ts) })).map(drop)
-}
-
-/// A close-on-exec copy of a descriptor at a number of at least `min`.
-pub fn dup_cloexec(fd: BorrowedFd<'_>, min: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: numbers.
-    owned(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, min) })
-}
-
-/// lchown(2).
-pub fn chown(path: &std::path::Path, uid: u32, gid: u32) -> io::Result<()> {
-    std::os::unix::fs::lchown(path, Some(uid), Some(gid))
 }
 
 /// sched_setaffinity(2) of this thread.

@@ -13,11 +13,13 @@ mod mounts;
 mod namespaces;
 mod plan_check;
 mod process;
+mod rootfs;
 mod seccomp;
 mod security;
 mod state;
 mod stress;
 mod terminal;
+mod update;
 mod userns;
 
 /// Sorted strings of a JSON array.
