@@ -82,6 +82,18 @@ pub fn processes(sandbox: &Sandbox) -> Vec<String> {
     found
 }
 
+/// Reaps what containers of this sandbox left to us, as an engine does: a
+/// process that was exec'd keeps its pid namespace alive until then.
+pub fn reap(sandbox: &Sandbox) {
+    let ids = sandbox.ids();
+    for pid in names(Path::new("/proc")).iter().filter_map(|n| n.parse::<i32>().ok()) {
+        let group = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        if host::is_dead(pid) && ids.iter().any(|i| group.contains(i.as_str())) {
+            let _ = raw::waitpid(pid, true);
+        }
+    }
+}
+
 /// Panics when anything is left.
 #[track_caller]
 pub fn assert_none(before: &Before, sandbox: &Sandbox) {

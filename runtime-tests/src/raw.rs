@@ -9,7 +9,6 @@ pub use descriptors::*;
 pub use files::*;
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The errno of a failed call.
 pub type Errno = i32;

@@ -1,8 +1,7 @@
 //! Resource limits by their effects, and the files behind them.
 
-use runtime_tests::container::eventually;
 use runtime_tests::require::host_block_device;
-use runtime_tests::{Config, Container, Sandbox, Value, host, json, raw, requires};
+use runtime_tests::{Config, Container, Sandbox, Value, host, json, requires};
 use std::path::Path;
 
 pub(crate) const MB: u64 = 1 << 20;

@@ -75,13 +75,13 @@ fn exec_takes_over_the_process_of_the_bundle() {
     let c = Config::sleeper()
         .set("/process/user", json!({"uid": 1000, "gid": 1000}))
         .set("/process/cwd", "/home/user")
-        .set("/process/rlimits", json!([{"type": "RLIMIT_FSIZE", "soft": 77, "hard": 88}]))
+        .set("/process/rlimits", json!([{"type": "RLIMIT_CORE", "soft": 77, "hard": 88}]))
         .push("/process/env", "FROM=bundle");
     let c = s.start(c);
     let r = &c.exec_probe(&["report"])[0];
     assert_eq!(r["uid"]["real"], 1000);
     assert_eq!(r["cwd"], "/home/user");
-    assert_eq!(r["rlimits"]["RLIMIT_FSIZE"], json!({"soft": 77, "hard": 88}));
+    assert_eq!(r["rlimits"]["RLIMIT_CORE"], json!({"soft": 77, "hard": 88}));
     assert_eq!(r["env"]["FROM"], "bundle");
     assert_eq!(r["no_new_privs"], true);
 }
@@ -128,7 +128,7 @@ fn exec_process_json_replaces_all() {
         "env": ["PATH=/bin", "X=y"],
         "capabilities": {"bounding": ["CAP_CHOWN", "CAP_KILL"], "effective": ["CAP_KILL"], "permitted": ["CAP_KILL"],
             "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]},
-        "rlimits": [{"type": "RLIMIT_FSIZE", "soft": 33, "hard": 44}],
+        "rlimits": [{"type": "RLIMIT_CORE", "soft": 33, "hard": 44}],
     });
     let r = c.exec_process(&[], &process).expect_ok().lines().remove(0);
     assert_eq!(r["uid"]["real"], 5);
@@ -138,7 +138,7 @@ fn exec_process_json_replaces_all() {
     assert_eq!(strings(&r["caps"]["bounding"]), ["CAP_CHOWN", "CAP_KILL"]);
     assert_eq!(strings(&r["caps"]["ambient"]), ["CAP_KILL"]);
     assert_eq!(strings(&r["caps"]["effective"]), ["CAP_KILL"]);
-    assert_eq!(r["rlimits"]["RLIMIT_FSIZE"], json!({"soft": 33, "hard": 44}));
+    assert_eq!(r["rlimits"]["RLIMIT_CORE"], json!({"soft": 33, "hard": 44}));
     assert_eq!(r["no_new_privs"], false);
 }
 

@@ -1,7 +1,6 @@
 //! Mounts, propagation, the root filesystem, masked and read-only paths.
 
 use crate::{has_option, mount_on};
-use runtime_tests::config::{MASKED, READONLY};
 use runtime_tests::{Config, Sandbox, Value, host, json, raw, requires};
 use std::fs;
 

@@ -4,7 +4,7 @@ use runtime_tests::invocation::Invocation;
 use runtime_tests::runtime::Kind;
 use runtime_tests::{Config, Sandbox, json, leftovers, raw, requires};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -66,11 +66,12 @@ fn a_created_container_shows_nothing_of_the_host_s_runtime() {
     s.call(["create", "--pid-file", &file, "-b"]).arg(&b.dir).arg(&id).fd(stray, 19).run().expect_ok();
     let pid = fs::read_to_string(&file).unwrap();
     let exe = fs::read_link(format!("/proc/{pid}/exe")).unwrap().display().to_string();
-    let targets: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
-        .unwrap()
-        .flatten()
-        .map(|e| fs::read_link(e.path()).unwrap().display().to_string())
-        .collect();
+    let inode = |p: &std::path::Path| fs::metadata(p).map(|m| (m.dev(), m.ino())).ok();
+    let root = inode(format!("/proc/{pid}/root").as_ref());
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    // Its own root may be held until the start.
+    let fds = fds.filter(|e| inode(&e.path()) != root);
+    let targets: Vec<String> = fds.map(|e| fs::read_link(e.path()).unwrap().display().to_string()).collect();
     s.call(["delete", "--force", &id]).run().expect_ok();
     assert_ne!(exe, s.runtime.path.display().to_string());
     assert!(!targets.iter().any(|t| t == "/etc/passwd"), "{targets:?}");
@@ -359,6 +360,9 @@ fn a_killed_start_exec_or_delete_leaves_what_delete_can_clean() {
             let _ = raw::kill(run.pid(), libc::SIGKILL);
             run.end();
         }
+        // An exec'd process is ours to reap; until then its namespace lives.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        leftovers::reap(&s);
         s.call(["delete", "--force", &id]).run().expect_ok();
     }
     leftovers::assert_none(&before, &s);
