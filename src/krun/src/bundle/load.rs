@@ -5,10 +5,11 @@ use std::io::Read as _;
 use std::path::Path;
 
 use oci_spec::runtime::{Capability, LinuxResources, Process, Spec};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Bundle, BundleError};
+use super::{Bundle, BundleError, shape};
 use crate::log;
 
 /// The largest config.json that is read, in bytes; engines write some tens of kilobytes.
@@ -72,7 +73,7 @@ fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
 }
 
 /// `tolerate` removes from the JSON what must not be an error.
-fn parse<T: DeserializeOwned>(
+fn parse<T: DeserializeOwned + Serialize>(
     bytes: &[u8],
     path: &Path,
     tolerate: impl FnOnce(&mut Value),
@@ -81,6 +82,9 @@ fn parse<T: DeserializeOwned>(
         Ok(parsed) => parsed,
         Err(error) => parse_again(bytes, path, error, tolerate)?,
     };
+    if shape::is_suspicious(bytes) {
+        refuse_arrays(bytes, &parsed)?;
+    }
     // Only an escape can bring a NUL into a JSON string.
     if bytes.windows(6).any(|window| window == br"\u0000") {
         refuse_nul(bytes)?;
@@ -171,6 +175,15 @@ fn forget_unset_pids_limit(spec: &mut Spec, bytes: &[u8]) {
     let resources = spec.linux_mut().as_mut().and_then(|linux| linux.resources_mut().as_mut());
     if let Some(resources) = resources {
         resources.set_pids(None);
+    }
+}
+
+fn refuse_arrays<T: Serialize>(bytes: &[u8], parsed: &T) -> Result<(), BundleError> {
+    let read: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let understood = serde_json::to_value(parsed).unwrap_or_default();
+    match shape::array_for_object(&read, &understood, "") {
+        Some(field) => Err(BundleError::field(field, "invalid type: array, expected an object")),
+        None => Ok(()),
     }
 }
 

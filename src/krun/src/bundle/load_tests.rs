@@ -26,6 +26,9 @@ fn an_error_names_its_json_path_and_what_was_expected() {
     let text = r#"{"linux":{"memoryPolicy":{"mode":"X"}}}"#;
     let message = error(text);
     assert!(message.contains("linux.memoryPolicy.mode: invalid memory policy mode: "), "{message}");
+    let text = r#"{"process":{"cwd":"/","user":{},"capabilities":[]}}"#;
+    assert_eq!(error(text), "process.capabilities: invalid type: array, expected an object");
+    assert!(error("[]").contains("expected an object"));
     assert!(error("{").contains("config.json: EOF while parsing"));
 }
 

@@ -1,6 +1,7 @@
 //! From a bundle's bytes to a specification that can be carried out: [`load`] reads, [`validate`] judges.
 mod error;
 mod load;
+mod shape;
 mod validate;
 
 use std::path::PathBuf;

@@ -26,7 +26,7 @@ pub use error::CgroupError;
 pub use events::Events;
 pub use metrics::{HugetlbMetrics, IoMetrics, MemoryMetrics, Metrics, RdmaMetrics};
 pub use path::{Driver, Location, Scope, locate, mountpoint, own};
-pub use resources::validate;
+pub use resources::{controllers as needed_controllers, validate};
 pub use stats::{PsiData, PsiStats, Stats};
 pub use tree::{Cgroup, delete};
 pub use update::merge;

@@ -270,7 +270,8 @@ pub fn validate(resources: &LinuxResources) -> Result<(), CgroupError> {
 }
 
 /// Controllers beyond doubt needed for `resources`, without doubles.
-pub(super) fn controllers(resources: &LinuxResources) -> Vec<&'static str> {
+#[must_use]
+pub fn controllers(resources: &LinuxResources) -> Vec<&'static str> {
     const KNOWN: [&str; 9] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc", "dmem"];
     let files = writes(resources, false).unwrap_or_default();
     let uses = |name: &&str| {

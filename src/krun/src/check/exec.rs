@@ -87,6 +87,14 @@ pub enum ExecFault {
     },
 }
 
+impl ExecFault {
+    /// Whether it only says that the file isn't there, or is a directory: the kernel's error says that too.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NotInPath { .. } | Self::Missing { .. } | Self::Directory { .. })
+    }
+}
+
 /// Says why `args0` can't be started in `rootfs`, if it can be told from outside. `path` is the container's PATH, `cwd`
 /// its working directory. Nothing is said about files below `mounted`, the destinations of mounts that hide the rootfs.
 #[must_use]

@@ -7,7 +7,8 @@
 //! | `seccomp` | the profile can't be compiled for this processor |
 //! | `resources` | a limit has no meaning for cgroup v2 |
 //! | `namespaces` | a namespace to be joined isn't there, or is of another kind |
-//! | `mounts` | the source of a bind mount isn't there |
+//! | `controllers` | a limit needs a cgroup controller that cgroup v2 doesn't have here |
+//! | `mounts` | the source of a bind mount isn't there, or the kernel doesn't know a file system (asked as root only) |
 //! | `entry point` | `process.args[0]` isn't found, can't be executed, is for another processor, or lacks its interpreter |
 //! | `unknown` | a field isn't known: a note, it is ignored |
 mod binfmt;
@@ -60,6 +61,7 @@ pub fn check(dir: &Path, config: Option<&Path>, caller: Caller) -> Vec<Finding> 
     let mut findings: Vec<Finding> =
         bundle::problems(&bundle, caller).iter().map(|problem| error("spec", chain(problem))).collect();
     findings.extend(limits(&bundle.spec));
+    findings.extend(controllers(&bundle.spec));
     findings.extend(namespaces(&bundle.spec));
     findings.extend(mounts(&bundle));
     findings.extend(entry_point(&bundle).map(|fault| error("entry point", fault.to_string())));
@@ -78,6 +80,20 @@ fn limits(spec: &Spec) -> Vec<Finding> {
     let limits = linux.resources().as_ref().and_then(|resources| cgroup::validate(resources).err());
     let profile = profile.map(|fault| error("seccomp", chain(&fault)));
     profile.into_iter().chain(limits.map(|fault| error("resources", chain(&fault)))).collect()
+}
+
+/// What the root of the hierarchy doesn't have, no cgroup below it has.
+fn controllers(spec: &Spec) -> Vec<Finding> {
+    let Some(limits) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) else {
+        return Vec::new();
+    };
+    let Ok(mount) = cgroup::mountpoint() else { return Vec::new() };
+    let Ok(available) = std::fs::read_to_string(mount.join("cgroup.controllers")) else { return Vec::new() };
+    let missing = |name: &&str| !available.split_whitespace().any(|other| other == *name);
+    let needed = cgroup::needed_controllers(limits).into_iter().filter(missing);
+    let text =
+        |name| format!("linux.resources: the {name} controller is not available in {}", mount.display());
+    needed.map(|name| error("controllers", text(name))).collect()
 }
 
 fn namespaces(spec: &Spec) -> Vec<Finding> {
@@ -118,7 +134,15 @@ fn fault_of_namespace(kind: LinuxNamespaceType, path: &Path) -> Option<String> {
 fn mounts(bundle: &Bundle) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, mount) in bundle.spec.mounts().iter().flatten().enumerate() {
-        let Some(source) = mount.source().as_ref().filter(|_| plan::is_bind(mount)) else { continue };
+        let Some(source) = mount.source().as_ref().filter(|_| plan::is_bind(mount)) else {
+            let kind = mount.typ().as_deref().unwrap_or("none");
+            if !plan::is_bind(mount) && is_unknown_file_system(kind) {
+                let message =
+                    format!("mounts[{index}].type: no such device: the kernel has no file system {kind:?}");
+                findings.push(error("mounts", message));
+            }
+            continue;
+        };
         let source = bundle.dir.join(source);
         if let Err(fault) = std::fs::symlink_metadata(&source) {
             let shown = source.display();
@@ -127,6 +151,19 @@ fn mounts(bundle: &Bundle) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// fsopen(2) loads the module if there is one, as mount(2) would, and makes nothing. `cgroup` is krun's own word for
+/// cgroup2.
+fn is_unknown_file_system(kind: &str) -> bool {
+    let Ok(name) = std::ffi::CString::new(kind) else { return true };
+    match krun_sys::mount::fsopen(&name) {
+        Ok(fd) => {
+            krun_sys::fs::close(fd);
+            false
+        }
+        Err(errno) => errno == krun_sys::Errno::ENODEV && kind != "cgroup",
+    }
 }
 
 /// Why the bundle's program can't be started, if it can be told from outside: what `run` adds to a failed exec.

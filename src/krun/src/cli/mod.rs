@@ -33,6 +33,9 @@ pub enum UsageError {
         /// As it was typed.
         name: String,
     },
+    /// A command that is only there to be asked for its help.
+    #[error("checkpoint is not supported by krun: it needs CRIU")]
+    Checkpoint,
     /// Too few or too many words.
     #[error("{command:?} requires {expected}, {given} given (usage: krun {command} {usage})")]
     Words {

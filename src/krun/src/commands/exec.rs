@@ -82,7 +82,7 @@ fn process(parsed: &Parsed) -> Result<ExecProcess, Failure> {
         env: parsed.values("env").map(str::to_owned).collect(),
         cwd: parsed.path("cwd"),
         tty: parsed.switch("tty")?,
-        user: text("user").map(|user| ids(&user)).transpose()?,
+        user: parsed.value("user").map(ids).transpose()?,
         additional_gids: gids.collect::<Result<_, _>>()?,
         process_label: text("process-label"),
         apparmor: text("apparmor"),
@@ -99,7 +99,9 @@ fn ids(user: &str) -> Result<(u32, Option<u32>), ExecError> {
 }
 
 fn number(kind: &'static str, text: &str) -> Result<u32, ExecError> {
-    text.parse().map_err(|_| ExecError::Id { kind, text: text.to_owned() })
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let id = text.parse().ok().filter(|_| digits);
+    id.ok_or_else(|| ExecError::Id { kind, text: text.to_owned() })
 }
 
 /// On cgroup v2 there is one hierarchy: a path, or `:path`; controllers in front of it name v1's.
@@ -125,7 +127,7 @@ mod tests {
     fn ids_are_whole_numbers() {
         assert_eq!(ids("7").ok(), Some((7, None)));
         assert_eq!(ids("7:8").ok(), Some((7, Some(8))));
-        for text in ["", "root", "1x", "-1", "7:", ":7", "4294967296", "1:2:3"] {
+        for text in ["", "root", "1x", "-1", "+1", " 1", "7:", ":7", "4294967296", "1:2:3"] {
             assert!(ids(text).is_err(), "{text}");
         }
     }

@@ -1,7 +1,7 @@
 //! `krun state ID`
 use krun::container::Container;
 use krun::launch::Host;
-use krun::state::{Owners, View};
+use krun::state::View;
 
 use super::{Outcome, id, print};
 use crate::cli::args::Parsed;
@@ -9,9 +9,8 @@ use crate::cli::args::Parsed;
 pub fn run(host: &Host, parsed: &Parsed) -> Outcome {
     let container = Container::open(&host.root, &id(parsed)?)?;
     let status = container.status()?;
-    let mut owners = Owners::default();
-    let owner = owners.name(container.head().owner_uid);
-    let view = View::new(container.head(), status, owner);
+    // The owner is only named in lists, as with runc.
+    let view = View::new(container.head(), status, "");
     print(&format!("{}\n", serde_json::to_string_pretty(&view)?))?;
     Ok(0)
 }

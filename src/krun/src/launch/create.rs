@@ -13,6 +13,7 @@ use super::timing::Timing;
 use super::{CreateOptions, LaunchError, record};
 use crate::bundle::{self, Caller};
 use crate::cgroup::{self, Cgroup, CgroupError, Driver, Location};
+use crate::check;
 use crate::host::Facts;
 use crate::launch::options::{CgroupDriver, Rootless};
 use crate::plan::{self, seccomp};
@@ -111,7 +112,9 @@ pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, 
     state.intel_rdt = undo.rdt.as_ref().map(Groups::record);
     let launch =
         Launch { options, mode, bundle: &bundle, facts: &facts, handed: &handed, program: program.as_ref() };
-    let mut created = launch.go(&mut undo, state, location, timing)?;
+    let mut created = launch
+        .go(&mut undo, state, location, timing)
+        .map_err(|error| error.explained(|| check::entry_point(&bundle)))?;
     created.notify = proxy;
     undo.dir = None;
     undo.cgroup = None;

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use crate::bundle::BundleError;
 use crate::cgroup::CgroupError;
+use crate::check::ExecFault;
 use crate::plan::PlanError;
 use crate::state::StateError;
 
@@ -47,6 +48,14 @@ pub enum LaunchError {
     /// A step of the container's process.
     #[error("{0}")]
     Child(String),
+    /// The program can't be found or executed; and why, where that can be told from outside.
+    #[error("{text}{}", .fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default())]
+    Exec {
+        /// The step and the kernel's word for it.
+        text: String,
+        /// What is wrong with the file.
+        fault: Option<ExecFault>,
+    },
     /// The container's process died without a word.
     #[error("container process died before its program could start: {0}")]
     Died(String),
@@ -123,6 +132,16 @@ fn last_command(status: &str) -> String {
 }
 
 impl LaunchError {
+    /// Adds what is wrong with the file, if this is about a program that can't be executed and says less.
+    pub(super) fn explained(self, diagnose: impl FnOnce() -> Option<ExecFault>) -> Self {
+        match self {
+            LaunchError::Exec { text, fault: None } => {
+                LaunchError::Exec { text, fault: diagnose().filter(|fault| !fault.is_absence()) }
+            }
+            other => other,
+        }
+    }
+
     /// A system call of krun itself.
     pub fn call(what: impl Into<String>, call: &'static str, errno: impl Into<i32>) -> Self {
         LaunchError::Call { what: what.into(), call, source: Errno::from_raw(errno.into()) }

@@ -17,6 +17,7 @@ use super::timing::Timing;
 use super::{ExecOptions, ExecProcess, LaunchError, deliver, filter, foreground, intel_rdt, namespaces};
 use crate::bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver};
+use crate::check::{self, ExecFault};
 use crate::host::Facts;
 use crate::plan::{self, Joined, UserNamespace};
 use crate::state::{State, StateDir, process};
@@ -121,7 +122,8 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     };
     let spawned = {
         let _initial = Borrowed::take(&plan::initial_affinity(&wanted)?)?;
-        spawn(&frozen, (ours, theirs), born_dir, &mut born, None)?
+        let spawned = spawn(&frozen, (ours, theirs), born_dir, &mut born, None);
+        spawned.map_err(|error| error.explained(|| diagnose(&wanted, born.state.pid)))?
     };
     born.timing.mark("spawn");
     let pidfd =
@@ -138,6 +140,13 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         born.timing.print();
     }
     Ok(executed)
+}
+
+/// The container's own view of its files: its mounts are in it too.
+fn diagnose(process: &Process, init: i32) -> Option<ExecFault> {
+    let root = std::path::PathBuf::from(format!("/proc/{init}/root"));
+    let path = process.env().iter().flatten().rev().find_map(|entry| entry.strip_prefix("PATH="));
+    check::diagnose_exec(&root, process.args().as_ref()?.first()?, path, process.cwd(), &[])
 }
 
 /// `exec` on the command line: in the foreground the exit code of the process

@@ -40,11 +40,15 @@ pub fn child(view: View<'_>, report: &Report, hook_output: &str) -> LaunchError 
         return error;
     }
     let errno = crate::errno_text(Errno::from_raw(report.errno));
-    LaunchError::Child(special(view, step, report, &errno).unwrap_or_else(|| {
+    let text = special(view, step, report, &errno).unwrap_or_else(|| {
         let object = object(view, step, report);
         let hint = hint(step, report.errno).map(|hint| format!(" ({hint})")).unwrap_or_default();
         format!("{object}{}: {}: {errno}{hint}", step.what(), step.call())
-    }))
+    });
+    match step {
+        Step::Exec | Step::Lookup => LaunchError::Exec { text, fault: None },
+        _ => LaunchError::Child(text),
+    }
 }
 
 fn text(view: View<'_>, s: krun_sys::plain::Str) -> String {

@@ -47,7 +47,8 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
         let _ = dir.unlink(name);
     }
     if let Some(error) = failure {
-        return Err(error);
+        let bundle = || crate::bundle::load(&state.bundle, None).ok();
+        return Err(error.explained(|| crate::check::entry_point(&bundle()?)));
     }
     let hooks = state.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
     super::hooks::run("poststart", hooks, &state, "running").inspect_err(|_| {
@@ -96,6 +97,12 @@ fn describe(report: &Report) -> LaunchError {
                 _ => errno,
             };
             return LaunchError::Hook { kind: "startContainer", index, reason };
+        }
+        Some(step @ Step::Exec) => {
+            return LaunchError::Exec {
+                text: format!("{}: {}: {errno}", step.what(), step.call()),
+                fault: None,
+            };
         }
         Some(step) => format!("{}: {}: {errno}", step.what(), step.call()),
         None => format!("step {}: {errno}", report.step),

@@ -44,7 +44,7 @@ pub fn mappings(spec: &Spec) -> Result<(), BundleError> {
     match (has(spec, Kind::User), joined(spec, Kind::User), mapped) {
         (true, None, false) => {
             return Err(BundleError::field(
-                "linux.namespaces",
+                "linux.uidMappings",
                 "user namespaces enabled, but no namespace path to join nor mappings to apply specified",
             ));
         }
