@@ -189,12 +189,30 @@ impl<H: Host> Talk<'_, '_, H> {
                 Some(message) => message,
                 None => return self.closed(),
             };
+            if self.unnamed() && !matches!(report.kind, kind::CLONED | kind::CGROUP) {
+                self.await_cloned()?;
+            }
             match report.kind {
                 kind::FAILED => return Err(Failure::Child(report)),
                 kind::GATE => return Ok(()),
                 kind::CLONED => self.cloned(report)?,
                 _ => self.serve(report, fd)?,
             }
+        }
+    }
+
+    /// Whether the helper has not said yet which process it made.
+    fn unnamed(&self) -> bool {
+        self.helper.is_some_and(|helper| helper.pid == self.current.pid)
+    }
+
+    /// The container's process may speak before the helper has named it. A
+    /// helper that failed names nobody and closes the socket.
+    fn await_cloned(&mut self) -> Result<(), Failure<H::Error>> {
+        match self.next()? {
+            Some((report, _)) if report.kind == kind::CLONED => self.cloned(report),
+            Some(_) => Err(Failure::Parent("recvmsg", Errno::EPROTO)),
+            None => Ok(()),
         }
     }
 
@@ -256,8 +274,7 @@ impl<H: Host> Talk<'_, '_, H> {
     /// a program that ended at once cannot be told from a child that was killed;
     /// a child that fails by itself always says so first.
     fn closed(&mut self) -> Result<(), Failure<H::Error>> {
-        if self.helper.is_some_and(|helper| helper.pid == self.current.pid) || self.spawn.view.has(flag::GATE)
-        {
+        if self.unnamed() || self.spawn.view.has(flag::GATE) {
             return Err(Failure::Died(None));
         }
         Ok(())
