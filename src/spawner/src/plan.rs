@@ -99,8 +99,6 @@ pub mod mount_flag {
     pub const PROC_TARGET: u32 = 1 << 8;
     /// Become read-only only when all mounts are done.
     pub const LATE_READONLY: u32 = 1 << 9;
-    /// Map ids of the whole tree.
-    pub const IDMAP_RECURSIVE: u32 = 1 << 10;
     /// Propagation applies to the whole tree.
     pub const PROPAGATION_RECURSIVE: u32 = 1 << 11;
 }
@@ -186,16 +184,17 @@ plain! {
     pub struct Fds {
         /// The socket to the parent.
         pub socket: i32,
-        /// The FIFO on which `start` opens the gate.
+        /// The FIFO on which `start` opens the gate, and on which it hears of a
+        /// failure after that.
         pub gate: i32,
-        /// The FIFO on which a failure after the gate is reported.
-        pub report: i32,
         /// Where hooks' output goes.
         pub hook_output: i32,
         /// stdin, stdout, stderr; -1 inherits.
         pub stdio: [i32; 3],
         /// How many descriptors from 3 on belong to the container.
         pub preserve: u32,
+        /// Always 0: a plain structure has no padding.
+        pub reserved: u32,
     }
 
     /// The root file system.
@@ -218,10 +217,10 @@ plain! {
         pub index: u32,
         /// A detached tree opened by the parent, or -1.
         pub tree: i32,
-        /// A user namespace whose maps apply (idmapped mount), or -1.
-        pub idmap: i32,
         /// `MOUNT_ATTR_*` of a new file system.
         pub attr: u32,
+        /// Always 0: a plain structure has no padding.
+        pub reserved: u32,
         /// Path of the source of a bind; device or "source" of a file system.
         pub source: Str,
         /// What is bound if the file system is refused.

@@ -97,7 +97,6 @@ steps! {
     MountMove = 31, Mount, "attach the mount", "move_mount";
     MountPropagation = 32, Mount, "set the mount's propagation", "mount_setattr";
     MountClassic = 33, Mount, "mount", "mount";
-    MountIdmap = 34, Mount, "map the mount's ids", "mount_setattr(MOUNT_ATTR_IDMAP)";
     MountCopyUp = 35, Mount, "copy the directory into the tmpfs", "write";
     MountInProc = 36, Mount, "the destination lies inside /proc", "fstatfs";
     MountNotOrdinary = 37, Mount, "must be mounted on ordinary directory", "openat2";

@@ -53,7 +53,7 @@ impl Cgroup {
             (Ok(()), _) => Ok(()),
             // Out of a cgroup that isn't the user's only systemd may move it.
             (Err(Errno::EACCES), Some(scope)) => Ok(super::systemd::attach(scope, sub, pid)?),
-            (Err(errno), _) => Err(self.error("write", &file, errno)),
+            (Err(errno), _) => Err(self.error("join cgroup", &file, errno)),
         }
     }
 

@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
 
 use super::born::{Born, Joins, Scope};
-use super::create::{Command, Created, REPORT, Undo};
+use super::create::{Command, Created, Undo};
 use super::hooks::Output;
 use super::idmap::Maps;
 use super::inherited::Inherited;
@@ -33,12 +33,6 @@ pub(super) struct Launch<'a> {
     pub(super) facts: &'a Facts,
     pub(super) handed: &'a Inherited,
     pub(super) program: Option<&'a seccomp::Program>,
-}
-
-/// The gate's descriptors, held open until the child has them.
-struct Gate {
-    gate: OwnedFd,
-    report: OwnedFd,
 }
 
 impl Launch<'_> {
@@ -85,11 +79,11 @@ impl Launch<'_> {
         let (ours, theirs) = socketpair()?;
         let fds = Fds {
             socket: theirs.as_raw_fd(),
-            gate: gate.as_ref().map_or(-1, |gate| gate.gate.as_raw_fd()),
-            report: gate.as_ref().map_or(-1, |gate| gate.report.as_raw_fd()),
+            gate: gate.as_ref().map_or(-1, AsRawFd::as_raw_fd),
             hook_output: output.as_ref().map_or(-1, Output::fd),
             stdio: self.options.io.stdio,
             preserve: self.handed.count,
+            reserved: 0,
         };
         let hooks = [
             spec.hooks().as_ref().and_then(|hooks| hooks.prestart().clone()).unwrap_or_default(),
@@ -198,8 +192,11 @@ impl Launch<'_> {
     }
 
     fn hook_output(&self) -> Result<Option<Output>, LaunchError> {
-        let hooks = self.bundle.spec.hooks().as_ref().and_then(|hooks| hooks.create_container().as_deref());
-        Output::new(hooks.unwrap_or_default())
+        let Some(hooks) = self.bundle.spec.hooks() else { return Ok(None) };
+        let create = hooks.create_container().as_deref().unwrap_or_default();
+        // After `create` nobody is left who could read what they write.
+        let start = hooks.start_container().as_deref().filter(|_| self.mode != Command::Create);
+        Output::new(if create.is_empty() { start.unwrap_or_default() } else { create })
     }
 
     /// The id maps of a new user namespace.
@@ -231,15 +228,12 @@ impl Launch<'_> {
     }
 }
 
-/// Both FIFOs of a created container. They are opened for reading and writing,
-/// so that neither open blocks and neither reads as ended (fifo(7)).
-fn open_gate(dir: &StateDir) -> Result<Gate, LaunchError> {
-    let open = |name: &std::ffi::CStr| {
-        let what = || format!("{}/{}", dir.path().display(), name.to_string_lossy());
-        nix::unistd::mkfifoat(dir, name, Mode::from_bits_truncate(0o600))
-            .map_err(|errno| LaunchError::call(what(), "mkfifo", errno as i32))?;
-        openat(dir, name, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(|errno| LaunchError::call(what(), "open", errno as i32))
-    };
-    Ok(Gate { gate: open(GATE)?, report: open(REPORT)? })
+/// The FIFO of a created container. It is opened for reading and writing, so
+/// that the open does not block and the read does not end early (fifo(7)).
+fn open_gate(dir: &StateDir) -> Result<OwnedFd, LaunchError> {
+    let what = || format!("{}/{}", dir.path().display(), GATE.to_string_lossy());
+    nix::unistd::mkfifoat(dir, GATE, Mode::from_bits_truncate(0o600))
+        .map_err(|errno| LaunchError::call(what(), "mkfifo", errno as i32))?;
+    openat(dir, GATE, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(|errno| LaunchError::call(what(), "open", errno as i32))
 }

@@ -19,9 +19,6 @@ use crate::launch::options::{CgroupDriver, Rootless};
 use crate::plan::{self, seccomp};
 use crate::state::{State, StateDir};
 
-/// The FIFO on which a failure after the gate is reported.
-pub const REPORT: &std::ffi::CStr = c"report.fifo";
-
 /// A container whose process waits at the gate, or already runs.
 #[derive(Debug)]
 pub struct Created {

@@ -180,6 +180,13 @@ fn open_cgroup(options: &ExecOptions, state: &State, home: Home) -> Result<Optio
     }
     let cgroup = match Cgroup::open(state.cgroup.clone()) {
         Ok(cgroup) => cgroup,
+        // Someone has moved init out of the container's cgroup and removed it.
+        Err(CgroupError::File { source: Errno::ENOENT, .. }) if !state.rootless => {
+            return Ok(Some(Cgroup::open(crate::cgroup::Location {
+                path: init_cgroup(state.pid).unwrap_or_default(),
+                ..state.cgroup.clone()
+            })?));
+        }
         // A rootless container without a cgroup of its own.
         Err(CgroupError::File { source: Errno::ENOENT, .. }) if state.rootless => {
             return Ok(None);
@@ -196,6 +203,12 @@ fn open_cgroup(options: &ExecOptions, state: &State, home: Home) -> Result<Optio
         return Ok(Some(cgroup.of_process(state.pid)?));
     }
     Ok(Some(cgroup))
+}
+
+/// The cgroup v2 path of a process (cgroups(7), /proc/PID/cgroup).
+fn init_cgroup(pid: i32) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
 /// All namespaces that the container does not share with the host.

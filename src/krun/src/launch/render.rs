@@ -210,7 +210,6 @@ fn hint(step: Step, errno: i32) -> Option<&'static str> {
             Some("too many namespaces: see /proc/sys/user/max_*_namespaces")
         }
         (Step::SysctlOpen, Errno::ENOENT) => Some("this kernel has no such parameter in this namespace"),
-        (Step::MountIdmap, Errno::EINVAL) => Some("this file system does not support idmapped mounts"),
         (Step::Reply | Step::Ready | Step::Hooks, Errno::ECANCELED) => Some("krun is gone"),
         _ => None,
     }

@@ -13,7 +13,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 
 use super::LaunchError;
-use super::create::REPORT;
 use super::notify::Notify;
 use crate::state::{ContainerId, GATE, State, StateDir};
 
@@ -38,14 +37,14 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
         Err(Errno::ENXIO) => return Err(stopped()),
         Err(errno) => return Err(LaunchError::call("open the start gate", "open", errno as i32)),
     };
-    let report = open(REPORT, OFlag::O_RDONLY)
-        .map_err(|errno| LaunchError::call("open the report of the child", "open", errno as i32))?;
+    let report = open(GATE, OFlag::O_RDONLY)
+        .map_err(|errno| LaunchError::call("open the start gate", "open", errno as i32))?;
     nix::unistd::write(&gate, &[1])
         .map_err(|errno| LaunchError::call("open the start gate", "write", errno as i32))?;
+    // The child's end is now the only one that can be written to.
+    drop(gate);
     let failure = outcome(report);
-    for name in [GATE, REPORT] {
-        let _ = dir.unlink(name);
-    }
+    let _ = dir.unlink(GATE);
     if let Some(error) = failure {
         let bundle = || crate::bundle::load(&state.bundle, None).ok();
         return Err(error.explained(|| crate::check::entry_point(&bundle()?)));
@@ -72,14 +71,19 @@ fn stopped_or(state: &State, otherwise: impl Fn() -> LaunchError) -> LaunchError
     otherwise()
 }
 
-/// Waits until the child has closed its end (it runs its program) or has said
-/// what failed.
+/// Waits until the child has closed its end: it runs its program and has left
+/// nothing in the FIFO, or it has left a report, or it died and left the byte
+/// that opened the gate.
 fn outcome(report: std::os::fd::OwnedFd) -> Option<LaunchError> {
-    let mut fds = [PollFd::new(report.as_fd(), PollFlags::POLLIN)];
+    // No events: only the end of the other side wakes us, not our own byte.
+    let mut fds = [PollFd::new(report.as_fd(), PollFlags::empty())];
     while let Err(Errno::EINTR) = poll(&mut fds, PollTimeout::NONE) {}
     let mut said = Report::default();
-    let read = std::fs::File::from(report).read_exact(bytes_of_mut(&mut said));
-    (read.is_ok() && said.kind == kind::FAILED).then(|| describe(&said))
+    match std::fs::File::from(report).read(bytes_of_mut(&mut said)) {
+        Ok(0) => None,
+        Ok(n) if n == size_of::<Report>() && said.kind == kind::FAILED => Some(describe(&said)),
+        _ => Some(LaunchError::Died("it was killed at the start gate".to_owned())),
+    }
 }
 
 /// The plan is gone with the `create` that made it; the step says enough.

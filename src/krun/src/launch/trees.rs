@@ -6,9 +6,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use krun_sys::Fd;
-use krun_sys::mount::{OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, open_tree};
+use krun_sys::mount::{MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount_setattr, open_tree};
 use krun_sys::process::{self, CloneArgs, Side};
+use krun_sys::{Errno, Fd};
 use nix::libc;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, Spec};
 
@@ -45,14 +45,11 @@ pub fn open(spec: &Spec, bundle: &Path, privileged: bool) -> Result<Trees, Launc
             continue;
         }
         let tree = source(mount, index, bundle)?;
-        let idmap = maps.map(|(uid, gid)| user_namespace(uid, gid, index)).transpose()?;
-        opened.trees.push(Tree {
-            index,
-            tree: tree.as_raw_fd(),
-            idmap: idmap.as_ref().map_or(-1, AsRawFd::as_raw_fd),
-        });
+        if let Some((uid, gid)) = maps {
+            map_ids(&tree, &user_namespace(uid, gid, index)?, mount, index)?;
+        }
+        opened.trees.push(Tree { index, tree: tree.as_raw_fd() });
         opened.fds.push(tree);
-        opened.fds.extend(idmap);
     }
     Ok(opened)
 }
@@ -74,6 +71,24 @@ fn maps_of<'a>(mount: &'a Mount, spec: &'a Spec) -> Option<MapPair<'a>> {
         linux.uid_mappings().as_deref().unwrap_or_default(),
         linux.gid_mappings().as_deref().unwrap_or_default(),
     ))
+}
+
+/// Maps the ids of a detached tree, which only privileges over its file system
+/// allow: those of the host, not those of the container (mount_setattr(2)).
+fn map_ids(tree: &OwnedFd, maps: &OwnedFd, mount: &Mount, index: usize) -> Result<(), LaunchError> {
+    let recursive = mount.options().iter().flatten().any(|option| option == "ridmap");
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let attr = MountAttr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        userns_fd: u64::from(maps.as_raw_fd().cast_unsigned()),
+        ..MountAttr::default()
+    };
+    mount_setattr(Fd(tree.as_raw_fd()), c"", flags.cast_unsigned(), &attr).map_err(|Errno(errno)| {
+        let hint =
+            if errno == libc::EINVAL { " (this file system may not support idmapped mounts)" } else { "" };
+        let what = format!("mounts[{index}] {}: map the mount's ids{hint}", mount.destination().display());
+        LaunchError::call(what, "mount_setattr(MOUNT_ATTR_IDMAP)", errno)
+    })
 }
 
 fn source(mount: &Mount, index: usize, bundle: &Path) -> Result<OwnedFd, LaunchError> {

@@ -136,7 +136,14 @@ impl PlanBuf {
 /// No descriptor in any role.
 #[must_use]
 pub fn no_fds() -> krun_spawner::plan::Fds {
-    krun_spawner::plan::Fds { socket: -1, gate: -1, report: -1, hook_output: -1, stdio: [-1; 3], preserve: 0 }
+    krun_spawner::plan::Fds {
+        socket: -1,
+        gate: -1,
+        hook_output: -1,
+        stdio: [-1; 3],
+        preserve: 0,
+        reserved: 0,
+    }
 }
 
 impl Frozen {

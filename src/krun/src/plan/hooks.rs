@@ -14,8 +14,10 @@ pub fn plan(buf: &mut PlanBuf, request: &Request<'_>) {
     if create.is_empty() && start.is_empty() {
         return;
     }
-    buf.plan.hooks.create_container = all(buf, create);
-    buf.plan.hooks.start_container = all(buf, start);
+    buf.plan.hooks.create_container = all(buf, create, None);
+    // A startContainer hook without an environment has the process's.
+    let env = buf.plan.process.envp;
+    buf.plan.hooks.start_container = all(buf, start, Some(env));
     for status in ["creating", "created"] {
         let (before, after) = state_around_pid(request, status);
         let before = buf.str(before);
@@ -48,7 +50,7 @@ fn state_around_pid(request: &Request<'_>, status: &str) -> (String, String) {
     (before, after)
 }
 
-fn all(buf: &mut PlanBuf, hooks: &[Hook]) -> Slice<Planned> {
+fn all(buf: &mut PlanBuf, hooks: &[Hook], inherited: Option<Slice<u64>>) -> Slice<Planned> {
     let planned: Vec<_> = hooks
         .iter()
         .map(|hook| {
@@ -58,7 +60,10 @@ fn all(buf: &mut PlanBuf, hooks: &[Hook]) -> Slice<Planned> {
                 Some(args) => buf.pointers(args, false),
                 None => buf.pointers([hook.path().as_os_str().as_encoded_bytes()], false),
             };
-            let envp = buf.pointers(hook.env().as_deref().unwrap_or_default(), false);
+            let envp = match (hook.env(), inherited) {
+                (None, Some(envp)) => envp,
+                (env, _) => buf.pointers(env.as_deref().unwrap_or_default(), false),
+            };
             let seconds = u64::try_from(hook.timeout().unwrap_or(0)).unwrap_or(0);
             Planned { path, argv, envp, timeout_ms: seconds.saturating_mul(1000) }
         })

@@ -99,15 +99,13 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A bind mount whose source the parent has opened, or whose ids are mapped.
+/// A bind mount whose source the parent has opened, its ids mapped.
 #[derive(Clone, Copy, Debug)]
 pub struct Tree {
     /// Index into the specification's mounts.
     pub index: usize,
-    /// The detached tree, or -1.
+    /// The detached tree.
     pub tree: i32,
-    /// A user namespace for its id maps, or -1.
-    pub idmap: i32,
 }
 
 /// Builds the plan of a new container.
@@ -128,19 +126,18 @@ pub fn build(request: &Request<'_>) -> Result<Frozen, PlanError> {
     set(&mut buf, flag::AWAIT_CGROUP, request.await_cgroup);
 
     let namespaces = namespaces::plan(&mut buf, request)?;
-    if namespaces.new_mount {
+    // Without a mount namespace the mounts are the host's, as with runc.
+    set(&mut buf, flag::CHROOT, !namespaces.new_mount && !namespaces.joined_mount);
+    if !namespaces.joined_mount {
         root(&mut buf, request)?;
         mounts::plan(&mut buf, request, &namespaces)?;
         devices::plan(&mut buf, request, &namespaces)?;
         paths(&mut buf, spec);
         sysctls(&mut buf, spec);
-    } else {
-        set(&mut buf, flag::CHROOT, !namespaces.joined_mount);
-        buf.plan.root.path = buf.path(&rootfs(request)?);
     }
     names(&mut buf, spec);
-    hooks::plan(&mut buf, request);
     common(&mut buf, request, process, namespaces.new_user || namespaces.joined_user)?;
+    hooks::plan(&mut buf, request);
     if let Some(linux) = spec.linux() {
         if let Some(profile) = linux.seccomp() {
             buf.seccomp(&seccomp::compile(profile)?);
@@ -230,10 +227,10 @@ fn common(
 /// What must survive the exec of krun-init, besides the socket and the plan.
 fn inherit(buf: &mut PlanBuf, joined: &[Joined], trees: &[Tree]) {
     let fds = buf.plan.fds;
-    let mut all = vec![fds.gate, fds.report, fds.hook_output];
+    let mut all = vec![fds.gate, fds.hook_output];
     all.extend(fds.stdio);
     all.extend(joined.iter().map(|join| join.fd));
-    all.extend(trees.iter().flat_map(|tree| [tree.tree, tree.idmap]));
+    all.extend(trees.iter().map(|tree| tree.tree));
     all.retain(|fd| *fd >= 0);
     all.sort_unstable();
     all.dedup();

@@ -66,7 +66,6 @@ impl One<'_> {
         let mut planned = Planned {
             index: u32::try_from(self.index).unwrap_or(u32::MAX),
             tree: -1,
-            idmap: -1,
             target: buf.path(&target),
             flags: self.flags(&target),
             propagation: self.options.propagation,
@@ -100,7 +99,6 @@ impl One<'_> {
         set(mount_flag::SOURCE_NOFOLLOW, o.source_nofollow);
         set(mount_flag::TARGET_NOFOLLOW, o.target_nofollow);
         set(mount_flag::COPY_SYMLINK, o.copy_symlink);
-        set(mount_flag::IDMAP_RECURSIVE, o.ridmap);
         set(mount_flag::PROPAGATION_RECURSIVE, o.propagation_recursive);
         set(mount_flag::PROC_TARGET, PROC_FILES.iter().any(|file| target == Path::new(file)));
         flags
@@ -127,7 +125,7 @@ impl One<'_> {
         planned.source = buf.path(&source);
         (planned.attr_set, planned.attr_clr) = (self.options.set, self.options.clear);
         if let Some(tree) = self.request.trees.iter().find(|tree| tree.index == self.index) {
-            (planned.tree, planned.idmap) = (tree.tree, tree.idmap);
+            planned.tree = tree.tree;
         }
     }
 

@@ -46,12 +46,9 @@ pub fn merge_env(env: &[String]) -> Result<Vec<String>, PlanError> {
     let mut merged: Vec<String> = Vec::with_capacity(env.len());
     let mut at = std::collections::HashMap::with_capacity(env.len());
     for (index, entry) in env.iter().enumerate() {
-        let Some((name, value)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        let Some((name, _)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(PlanError::invalid(format!("process.env[{index}]"), entry, "of the form NAME=value"));
         };
-        if name == "HOME" && value.is_empty() {
-            continue;
-        }
         match at.get(name) {
             Some(place) => {
                 if let Some(slot) = merged.get_mut(*place) {
@@ -64,6 +61,7 @@ pub fn merge_env(env: &[String]) -> Result<Vec<String>, PlanError> {
             }
         }
     }
+    merged.retain(|entry| entry != "HOME=");
     Ok(merged)
 }
 
@@ -84,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_last_value_of_a_variable_wins_and_an_empty_home_is_none() {
-        let env = ["A=1", "B=2", "A=3", "HOME="].map(str::to_owned);
+        let env = ["A=1", "B=2", "HOME=/x", "A=3", "HOME="].map(str::to_owned);
         assert_eq!(merge_env(&env).expect("valid"), ["A=3", "B=2"]);
         assert!(merge_env(&["nothing".to_owned()]).is_err());
     }

@@ -46,13 +46,13 @@ impl<T> At<T> for krun_sys::Result<T> {
 #[derive(Debug)]
 pub struct Channel {
     socket: Fd,
-    report: Fd,
+    gate: Fd,
 }
 
 impl Channel {
     /// The channel of a plan.
     pub fn new(view: &View<'_>) -> Channel {
-        Channel { socket: Fd(view.plan.fds.socket), report: Fd(view.plan.fds.report) }
+        Channel { socket: Fd(view.plan.fds.socket), gate: Fd(view.plan.fds.gate) }
     }
 
     /// Says a word that needs no answer. write(2), because that is the one call
@@ -88,7 +88,7 @@ impl Channel {
 
     /// From the gate on, whoever calls `start` is told of failures.
     pub fn past_gate(&mut self) {
-        self.socket = self.report;
+        self.socket = self.gate;
     }
 
     /// The last word. If it cannot be said, the parent sees the exit code.

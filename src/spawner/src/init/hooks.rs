@@ -23,7 +23,12 @@ struct Stage {
 pub fn run_create_container(birth: &Birth<'_>) -> Result<(), Fail> {
     let plan = birth.view.plan;
     let stage = Stage { spawn: Step::HookSpawn, failed: Step::HookFailed, timeout: Step::HookTimeout };
-    run(birth, birth.view.arena.slice(plan.hooks.create_container), plan.hooks.creating, &stage)
+    let hooks = birth.view.arena.slice(plan.hooks.create_container);
+    if !hooks.is_empty() && birth.root.is_some() {
+        // They find the container in their working directory, as with runc.
+        krun_sys::fs::fchdir(birth.root).at(Step::HookSpawn)?;
+    }
+    run(birth, hooks, plan.hooks.creating, &stage)
 }
 
 /// startContainer hooks, with status created.

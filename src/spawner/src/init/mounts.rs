@@ -190,11 +190,6 @@ impl One<'_, '_> {
         let set = |attr: MountAttr, flags, step| {
             mount_setattr(tree, c"", EMPTY_PATH | flags, &attr).on(step, self.i)
         };
-        if self.m.idmap >= 0 {
-            let userns_fd = u64::from(self.m.idmap.unsigned_abs());
-            let attr = MountAttr { attr_set: libc::MOUNT_ATTR_IDMAP, userns_fd, ..MountAttr::default() };
-            set(attr, if self.has(mount_flag::IDMAP_RECURSIVE) { RECURSIVE } else { 0 }, Step::MountIdmap)?;
-        }
         if self.m.rec_set | self.m.rec_clr != 0 {
             let attr =
                 MountAttr { attr_set: self.m.rec_set, attr_clr: self.m.rec_clr, ..MountAttr::default() };

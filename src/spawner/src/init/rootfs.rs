@@ -16,7 +16,9 @@ pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
         birth.root = open_directory(c"/")?;
         return Ok(());
     }
-    mount(c"", c"/", c"", root.propagation, c"").at(Step::RootPropagation)?;
+    if !birth.view.has(flag::CHROOT) {
+        mount(c"", c"/", c"", root.propagation, c"").at(Step::RootPropagation)?;
+    }
     let path = arena.cstr(root.path);
     mount(path, path, c"", libc::MS_BIND | libc::MS_REC, c"").at(Step::RootBind)?;
     birth.root = open_directory(path)?;
