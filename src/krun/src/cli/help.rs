@@ -1,40 +1,68 @@
-//! Help texts, from the tables.
-use std::fmt::Write as _;
+//! Help texts: the tables say what there is, clap lays it out in the shape that users of runc know.
+use clap::{Arg, ArgAction};
 
 use super::args::Flag;
 use super::table::{COMMANDS, Command, GLOBAL};
 
+const OVERVIEW: &str = "\
+NAME:
+   {name}, a drop-in for runc - Open Container Initiative runtime
+
+USAGE:
+   {name} [global options] command [command options] [arguments...]
+   {name} run BUNDLE/
+
+COMMANDS:
+{subcommands}
+
+GLOBAL OPTIONS:
+{options}
+";
+
+const COMMAND: &str = "\
+NAME:
+   {name} - {about}
+
+USAGE:
+   {usage}
+
+OPTIONS:
+{options}
+";
+
 /// `krun --help`
-pub fn overview() -> String {
-    let mut text = String::from(
-        "krun starts OCI containers\n\n\
-         Usage: krun [GLOBAL FLAGS] COMMAND [FLAGS] [ARGUMENTS]\n       krun run BUNDLE/\n\nCommands:\n",
-    );
-    for command in COMMANDS {
-        let _ = writeln!(text, "  {:<10} {}", command.name, command.about);
-    }
-    text.push_str("\nGlobal flags:\n");
-    flags(&mut text, GLOBAL);
-    text.push_str("\nkrun COMMAND --help explains a command.\n");
-    text
+pub fn overview(program: &str) -> String {
+    let subcommands = COMMANDS.iter().map(|command| clap::Command::new(command.name).about(command.about));
+    let command = layout(program.to_owned(), OVERVIEW, GLOBAL).subcommands(subcommands);
+    render(command.disable_help_subcommand(true))
 }
 
 /// `krun COMMAND --help`
-pub fn command(command: &Command) -> String {
-    let mut text = format!("krun {}: {}\n\nUsage: krun {}", command.name, command.about, command.name);
-    text.push_str(" [FLAGS]");
-    if !command.usage.is_empty() {
-        let _ = write!(text, " {}", command.usage);
-    }
-    text.push_str("\n\nFlags:\n");
-    flags(&mut text, command.flags);
-    text
+pub fn command(program: &str, command: &Command) -> String {
+    let name = format!("{program} {}", command.name);
+    let usage = format!("{name} [command options] {}", command.usage);
+    render(layout(name, COMMAND, command.flags).about(command.about).override_usage(usage))
 }
 
-fn flags(text: &mut String, flags: &[Flag]) {
-    for flag in flags.iter().filter(|flag| !flag.help.is_empty()) {
-        let short = flag.short.map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
-        let value = flag.value.map_or_else(String::new, |value| format!(" {value}"));
-        let _ = writeln!(text, "  {:<34} {}", format!("{short}--{}{value}", flag.long), flag.help);
+fn layout(name: String, template: &'static str, flags: &[Flag]) -> clap::Command {
+    let shown = flags.iter().filter(|flag| !flag.help.is_empty());
+    clap::Command::new(name).help_template(template).disable_help_flag(true).args(shown.map(argument))
+}
+
+fn argument(flag: &Flag) -> Arg {
+    let mut arg = Arg::new(flag.long).long(flag.long).help(flag.help);
+    if let Some(short) = flag.short {
+        arg = arg.short(short);
     }
+    match flag.value {
+        Some(value) => arg.value_name(value).action(ArgAction::Append),
+        None => arg.action(ArgAction::SetTrue),
+    }
+}
+
+fn render(mut command: clap::Command) -> String {
+    let mut text = command.render_help().to_string();
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
 }

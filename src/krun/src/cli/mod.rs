@@ -28,14 +28,17 @@ pub enum UsageError {
     #[error(transparent)]
     Value(#[from] ArgsError),
     /// No such command.
-    #[error("unknown command {name:?} (see krun --help)")]
+    #[error("unknown command: No help topic for '{name}' (see krun --help)")]
     Command {
         /// As it was typed.
         name: String,
     },
-    /// A command that is only there to be asked for its help.
-    #[error("checkpoint is not supported by krun: it needs CRIU")]
-    Checkpoint,
+    /// A command that exists but that krun cannot carry out.
+    #[error("{command} is not supported: this krun does not work with CRIU yet (runc and crun do)")]
+    Criu {
+        /// Its name.
+        command: &'static str,
+    },
     /// Too few or too many words.
     #[error("{command:?} requires {expected}, {given} given (usage: krun {command} {usage})")]
     Words {
@@ -116,20 +119,29 @@ pub fn read_command(global: &Parsed, words: Vec<String>) -> Result<Request, Usag
     let mut words = words.into_iter();
     let name = words.next();
     let Some(name) = name.filter(|_| !global.switch("help").unwrap_or(false)) else {
-        return Ok(Request::Print(help::overview()));
+        return Ok(Request::Print(help::overview(&program())));
     };
     if name == "help" {
         let command = words.next().and_then(|name| table::command(&name));
-        return Ok(Request::Print(command.map_or_else(help::overview, help::command)));
+        return Ok(Request::Print(match command {
+            Some(command) => help::command(&program(), command),
+            None => help::overview(&program()),
+        }));
     }
     let Some(command) = table::command(&name) else { return Err(UsageError::Command { name }) };
     let parsed = Parsed::read(command.flags, &mut words, command.stop_after)
         .map_err(|source| UsageError::Flag { command: command.name, source })?;
     if parsed.switch("help")? {
-        return Ok(Request::Print(help::command(command)));
+        return Ok(Request::Print(help::command(&program(), command)));
     }
     count_words(command, &parsed)?;
     Ok(Request::Command { name: command.name, parsed })
+}
+
+/// The name krun was called by: engines and tests install it under others.
+fn program() -> String {
+    let path = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
+    path.file_name().map_or_else(|| "krun".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn count_words(command: &Command, parsed: &Parsed) -> Result<(), UsageError> {

@@ -116,6 +116,50 @@ const UPDATE: &[Flag] = &[
     HELP,
 ];
 
+/// runc's flags, so that an engine's call is understood before it is refused.
+const CHECKPOINT: &[Flag] = &[
+    value("image-path", "DIR", "where the images are kept"),
+    value("work-path", "DIR", "where CRIU keeps its logs"),
+    value("parent-path", "DIR", "the previous images of a pre-dump"),
+    switch("leave-running", "go on after the checkpoint"),
+    switch("tcp-established", "allow open TCP connections"),
+    switch("tcp-skip-in-flight", "skip TCP connections that are being made"),
+    switch("link-remap", "allow deleted files that are linked elsewhere"),
+    switch("ext-unix-sk", "allow external Unix sockets"),
+    switch("shell-job", "allow shell jobs"),
+    switch("lazy-pages", "copy memory on demand"),
+    value("status-fd", "FD", "where readiness for lazy pages is told"),
+    value("page-server", "ADDRESS:PORT", "send memory there"),
+    switch("file-locks", "handle file locks"),
+    switch("pre-dump", "copy the memory only and go on"),
+    value("manage-cgroups-mode", "MODE", "ignore, soft, full or strict"),
+    value("empty-ns", "NAMESPACE", "make a namespace without restoring its properties"),
+    switch("auto-dedup", "drop duplicates in the images"),
+    HELP,
+];
+
+const RESTORE: &[Flag] = &[
+    value("console-socket", "SOCKET", "where the terminal's master is sent"),
+    value("image-path", "DIR", "where the images are kept"),
+    value("work-path", "DIR", "where CRIU keeps its logs"),
+    switch("tcp-established", "allow open TCP connections"),
+    switch("ext-unix-sk", "allow external Unix sockets"),
+    switch("shell-job", "allow shell jobs"),
+    switch("file-locks", "handle file locks"),
+    value("manage-cgroups-mode", "MODE", "ignore, soft, full or strict"),
+    BUNDLE,
+    switch("detach", "return once the process runs").short('d'),
+    value("pid-file", "FILE", "write the pid there"),
+    switch("no-subreaper", "don't reap the container's orphans"),
+    switch("no-pivot", "MS_MOVE in place of pivot_root"),
+    value("empty-ns", "NAMESPACE", "make a namespace without restoring its properties"),
+    switch("auto-dedup", "drop duplicates in the images"),
+    switch("lazy-pages", "copy memory on demand"),
+    value("lsm-profile", "PROFILE", "the LSM profile to restore with"),
+    value("lsm-mount-context", "CONTEXT", "the mount context to restore with"),
+    HELP,
+];
+
 const ID: &str = "ID";
 const HELP_ONLY: &[Flag] = &[HELP];
 
@@ -187,32 +231,6 @@ pub const COMMANDS: &[Command] = &[
         ],
         (1, 1),
     ),
-    verb(
-        "checkpoint",
-        "not supported: needs CRIU",
-        ID,
-        &[
-            value("image-path", "DIR", "where the images are written"),
-            value("work-path", "DIR", "where CRIU works"),
-            value("parent-path", "DIR", "earlier images"),
-            switch("leave-running", "leave the container running"),
-            switch("tcp-established", "allow open TCP connections"),
-            switch("tcp-skip-in-flight", "skip connections that are being made"),
-            switch("link-remap", "allow unlinked files"),
-            switch("ext-unix-sk", "allow external unix sockets"),
-            switch("shell-job", "allow shell jobs"),
-            switch("lazy-pages", "write pages when they are asked for"),
-            value("status-fd", "FD", "where CRIU says that it is ready"),
-            value("page-server", "ADDRESS:PORT", "where pages are sent"),
-            switch("file-locks", "keep file locks"),
-            switch("pre-dump", "memory only"),
-            value("manage-cgroups-mode", "MODE", "what happens to cgroups"),
-            value("empty-ns", "KIND", "don't keep this namespace"),
-            switch("auto-dedup", "drop doubled pages"),
-            HELP,
-        ],
-        (1, 1),
-    ),
     verb("features", "print what this krun supports on this host", "", HELP_ONLY, (0, 0)),
     verb(
         "spec",
@@ -221,6 +239,8 @@ pub const COMMANDS: &[Command] = &[
         &[BUNDLE, switch("rootless", "for a container of an ordinary user"), HELP],
         (0, 0),
     ),
+    verb("checkpoint", "save the processes of a container (needs CRIU)", ID, CHECKPOINT, (1, 1)),
+    verb("restore", "bring a checkpointed container back (needs CRIU)", ID, RESTORE, (1, 1)),
     verb(
         "check",
         "say what would fail if this bundle were run here",

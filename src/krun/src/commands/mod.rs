@@ -68,7 +68,7 @@ pub fn dispatch(global: &Parsed, words: Vec<String>) -> Outcome {
         "features" => features::run(),
         "spec" => spec::run(&parsed),
         "check" => check::run(&parsed),
-        "checkpoint" => Err(UsageError::Checkpoint.into()),
+        "checkpoint" | "restore" => Err(UsageError::Criu { command: name }.into()),
         name => Err(UsageError::Command { name: name.to_owned() }.into()),
     }
 }

@@ -39,8 +39,14 @@ pub(super) fn spawn(
         child_socket: Fd(std::os::fd::IntoRawFd::into_raw_fd(theirs)),
         cgroup,
     };
+    // The words are runc's, which its users' tools look for.
+    crate::log::debug(format_args!("nsexec container setup: clone3 flags {:#x}", view.plan.clone_flags));
     window::enter();
     let done = parent::spawn(&request, born);
     window::leave();
+    if let Ok(spawned) = &done {
+        crate::log::debug(format_args!("child process in init(): pid {}", spawned.pid));
+        crate::log::debug("init: closing the pipe to signal completion");
+    }
     done.map_err(|failure| render::failure(view, failure, &output.map(Output::text).unwrap_or_default()))
 }
