@@ -103,6 +103,8 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     timing.mark("plan");
     let agent = state.agent.clone();
     let rdt = state.intel_rdt.as_ref().and_then(|record| intel_rdt::Groups::open(record, &state.id));
+    // The record's pid becomes the new process's.
+    let first = state.pid;
     let mut born = Born {
         limits: Limits::new(&wanted),
         maps: None,
@@ -123,7 +125,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     let spawned = {
         let _initial = Borrowed::take(&plan::initial_affinity(&wanted)?)?;
         let spawned = spawn(&frozen, (ours, theirs), born_dir, &mut born, None);
-        spawned.map_err(|error| error.explained(|| diagnose(&wanted, born.state.pid)))?
+        spawned.map_err(|error| error.explained(|| diagnose(&wanted, first)))?
     };
     born.timing.mark("spawn");
     let pidfd =
