@@ -170,6 +170,9 @@ fn decimal(fd: Fd, buf: &mut [u8; 12]) -> &core::ffi::CStr {
     core::ffi::CStr::from_bytes_until_nul(buf.get(start..).unwrap_or(&[])).unwrap_or(c"")
 }
 
+/// Most messages of the container's process before the helper's word: terminal, request, failure.
+const EARLY: usize = 4;
+
 /// A report and the descriptor that came with it.
 type Message = (Report, Option<Fd>);
 
@@ -184,36 +187,45 @@ struct Talk<'a, 'b, H> {
 
 impl<H: Host> Talk<'_, '_, H> {
     fn converse(&mut self) -> Result<(), Failure<H::Error>> {
+        // The container's process may speak before its helper has said that it
+        // exists: what it said is kept until then. It waits for an answer soon.
+        let mut early = [None; EARLY];
         loop {
-            let (report, fd) = match self.next()? {
-                Some(message) => message,
-                None => return self.closed(),
-            };
-            if self.unnamed() && !matches!(report.kind, kind::CLONED | kind::CGROUP) {
-                self.await_cloned()?;
+            let Some(message) = self.next()? else { return self.closed(early) };
+            let (report, _) = message;
+            if self.is_unborn() && !matches!(report.kind, kind::CLONED | kind::CGROUP) {
+                let slot = early.iter_mut().find(|slot| slot.is_none());
+                *slot.ok_or(Failure::Parent("recvmsg", Errno::EPROTO))? = Some(message);
+                continue;
             }
-            match report.kind {
-                kind::FAILED => return Err(Failure::Child(report)),
-                kind::GATE => return Ok(()),
-                kind::CLONED => self.cloned(report)?,
-                _ => self.serve(report, fd)?,
+            if self.take(message)? {
+                return Ok(());
+            }
+            if report.kind != kind::CLONED {
+                continue;
+            }
+            for message in early.iter_mut().filter_map(Option::take) {
+                if self.take(message)? {
+                    return Ok(());
+                }
             }
         }
     }
 
-    /// Whether the helper has not said yet which process it made.
-    fn unnamed(&self) -> bool {
+    /// One message of the child; `true` for the last one.
+    fn take(&mut self, (report, fd): Message) -> Result<bool, Failure<H::Error>> {
+        match report.kind {
+            kind::FAILED => return Err(Failure::Child(report)),
+            kind::GATE => return Ok(true),
+            kind::CLONED => self.cloned(report)?,
+            _ => self.serve(report, fd)?,
+        }
+        Ok(false)
+    }
+
+    /// Whether there is only the helper yet.
+    fn is_unborn(&self) -> bool {
         self.helper.is_some_and(|helper| helper.pid == self.current.pid)
-    }
-
-    /// The container's process may speak before the helper has named it. A
-    /// helper that failed names nobody and closes the socket.
-    fn await_cloned(&mut self) -> Result<(), Failure<H::Error>> {
-        match self.next()? {
-            Some((report, _)) if report.kind == kind::CLONED => self.cloned(report),
-            Some(_) => Err(Failure::Parent("recvmsg", Errno::EPROTO)),
-            None => Ok(()),
-        }
     }
 
     /// Serves a request and answers it.
@@ -273,8 +285,13 @@ impl<H: Host> Talk<'_, '_, H> {
     /// The socket is closed: by execve, or because the child died. From READY on
     /// a program that ended at once cannot be told from a child that was killed;
     /// a child that fails by itself always says so first.
-    fn closed(&mut self) -> Result<(), Failure<H::Error>> {
-        if self.unnamed() || self.spawn.view.has(flag::GATE) {
+    fn closed(&mut self, early: [Option<Message>; EARLY]) -> Result<(), Failure<H::Error>> {
+        // The helper's own failure, which came before there was anyone else.
+        let failed = early.into_iter().flatten().find(|(report, _)| report.kind == kind::FAILED);
+        if let Some((report, _)) = failed {
+            return Err(Failure::Child(report));
+        }
+        if self.is_unborn() || self.spawn.view.has(flag::GATE) {
             return Err(Failure::Died(None));
         }
         Ok(())

@@ -11,6 +11,7 @@ use super::idmap::Maps;
 use super::intel_rdt::Groups;
 use super::limits::Limits;
 use super::net_devices::NetDevices;
+use super::terminal::clear_onlcr;
 use super::timing::Timing;
 use super::{Agent, LaunchError};
 use crate::cgroup::{Cgroup, Location};
@@ -41,6 +42,8 @@ pub struct Born<'a> {
     pub devices: NetDevices,
     /// Notes when each conversation ended.
     pub timing: Timing,
+    /// krun stays and copies between the container's terminal and its own.
+    pub stays: bool,
     /// The status that hooks and agents are told.
     pub status: &'static str,
 }
@@ -147,7 +150,13 @@ impl Host for Born<'_> {
 
     fn console(&mut self, master: Fd, _number: u32) -> Result<(), LaunchError> {
         match krun_sys::owned::own(master) {
-            Ok(fd) => self.console = Some(fd),
+            Ok(fd) => {
+                if self.stays {
+                    // Now, before anything is written. A terminal that refuses still works.
+                    let _ = clear_onlcr(&fd);
+                }
+                self.console = Some(fd);
+            }
             Err(Errno(errno)) => {
                 window::leave();
                 return Err(LaunchError::call("receive the terminal", "recvmsg", errno));

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::LaunchError;
 
@@ -34,6 +34,8 @@ impl Terminal {
         if let Some(saved) = &saved {
             let mut raw = saved.clone();
             cfmakeraw(&mut raw);
+            // It goes on making a carriage return of each newline.
+            raw.output_flags.insert(OutputFlags::OPOST);
             tcsetattr(stdin.as_fd(), SetArg::TCSANOW, &raw).map_err(failed("tcsetattr"))?;
         }
         let terminal = Terminal { master, saved, stdin_open: true, master_open: true };
@@ -95,6 +97,17 @@ impl Drop for Terminal {
             let _ = tcsetattr(std::io::stdin().as_fd(), SetArg::TCSADRAIN, saved);
         }
     }
+}
+
+/// What the container writes comes through as it is, as with runc: no carriage
+/// return before each newline (termios(3), ONLCR). Our own terminal adds it.
+///
+/// # Errors
+/// tcsetattr(3)
+pub fn clear_onlcr(master: &OwnedFd) -> nix::Result<()> {
+    let mut modes = tcgetattr(master)?;
+    modes.output_flags.remove(OutputFlags::ONLCR);
+    tcsetattr(master, SetArg::TCSANOW, &modes)
 }
 
 fn stdin_fd() -> BorrowedFd<'static> {

@@ -46,7 +46,12 @@ pub fn open(spec: &Spec, bundle: &Path, privileged: bool) -> Result<Trees, Launc
         }
         let tree = source(mount, index, bundle)?;
         if let Some((uid, gid)) = maps {
-            map_ids(&tree, &user_namespace(uid, gid, index)?, mount, index)?;
+            // Without maps of its own the mount has those of the user namespace that is joined.
+            let namespace = match joined_user(spec).filter(|_| uid.is_empty() && gid.is_empty()) {
+                Some(path) => std::fs::File::open(path).map_err(LaunchError::file("open", path))?.into(),
+                None => user_namespace(uid, gid, index)?,
+            };
+            map_ids(&tree, &namespace, mount, index)?;
         }
         opened.trees.push(Tree { index, tree: tree.as_raw_fd() });
         opened.fds.push(tree);
@@ -71,6 +76,13 @@ fn maps_of<'a>(mount: &'a Mount, spec: &'a Spec) -> Option<MapPair<'a>> {
         linux.uid_mappings().as_deref().unwrap_or_default(),
         linux.gid_mappings().as_deref().unwrap_or_default(),
     ))
+}
+
+/// The user namespace that the container joins.
+fn joined_user(spec: &Spec) -> Option<&Path> {
+    let list = spec.linux().as_ref()?.namespaces().as_deref()?;
+    let user = list.iter().find(|ns| ns.typ() == LinuxNamespaceType::User)?;
+    user.path().as_deref().filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Maps the ids of a detached tree, which only privileges over its file system

@@ -289,9 +289,16 @@ fn root(buf: &mut PlanBuf, request: &Request<'_>) -> Result<(), PlanError> {
 
 fn paths(buf: &mut PlanBuf, spec: &Spec) {
     let Some(linux) = spec.linux() else { return };
-    let masked: Vec<_> = linux.masked_paths().iter().flatten().map(|path| buf.str(path)).collect();
+    // Twice the same would be two mounts, one on the other.
+    let mut seen = std::collections::HashSet::new();
+    let mut each = |buf: &mut PlanBuf, paths: &Option<Vec<String>>| -> Vec<_> {
+        seen.clear();
+        let paths = paths.iter().flatten().map(|path| mounts::clean(Path::new(path)));
+        paths.filter(|path| seen.insert(path.clone())).map(|path| buf.path(&path)).collect()
+    };
+    let masked = each(buf, linux.masked_paths());
     buf.plan.masked = buf.slice(&masked);
-    let readonly: Vec<_> = linux.readonly_paths().iter().flatten().map(|path| buf.str(path)).collect();
+    let readonly = each(buf, linux.readonly_paths());
     buf.plan.readonly = buf.slice(&readonly);
 }
 

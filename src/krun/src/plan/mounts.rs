@@ -228,7 +228,7 @@ fn fs_options(buf: &mut PlanBuf, superblock: &[&str], data: &[String]) -> krun_s
 
 /// An absolute path without ".", ".." and doubled slashes, as a lexical join
 /// below "/" (runc accepts relative destinations likewise).
-fn clean(path: &Path) -> PathBuf {
+pub fn clean(path: &Path) -> PathBuf {
     use std::path::Component;
     let mut out = PathBuf::from("/");
     for component in path.components() {

@@ -8,6 +8,7 @@ use krun_sys::process::{self, CloneArgs, Side};
 use krun_sys::{Errno, Fd, identity, libc};
 
 use super::channel::{At, Channel, Fail, index};
+use super::namespaces;
 use crate::plan::{View, flag};
 use crate::report::{Report, kind};
 use crate::step::Step;
@@ -33,6 +34,13 @@ pub fn become_container(view: &View<'_>, channel: &Channel) -> Result<(), Fail> 
     }
     if view.has(flag::AWAIT_MAPS) {
         channel.ask(kind::MAPS, 0, Step::Reply)?;
+    }
+    if view.has(flag::TIME_NAMESPACE) {
+        // While this process still is the user who started it, to whom its files
+        // in /proc belong: as another one it could not write the offsets.
+        namespaces::time_namespace(view)?;
+    }
+    if view.has(flag::AWAIT_MAPS) {
         process::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0).at(Step::Dumpable)?;
     }
     if view.has(flag::BECOME_ROOT) {

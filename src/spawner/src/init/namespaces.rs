@@ -5,7 +5,7 @@ use krun_sys::process::{setdomainname, sethostname, setns, setsid, unshare};
 use krun_sys::{Errno, Fd, keys, libc, net};
 
 use super::channel::{At, Birth, Fail, index};
-use crate::plan::flag;
+use crate::plan::{View, flag};
 use crate::step::Step;
 
 /// Enters the namespaces that clone3 could not give.
@@ -25,8 +25,8 @@ pub fn enter(birth: &mut Birth<'_>) -> Result<(), Fail> {
         #[allow(clippy::cast_sign_loss)] // a flag below bit 31
         unshare(libc::CLONE_NEWCGROUP as u64).at(Step::UnshareCgroup)?;
     }
-    if view.has(flag::TIME_NAMESPACE) {
-        time_namespace(birth)?;
+    if view.has(flag::TIME_NAMESPACE) && !view.has(flag::HELPER) {
+        time_namespace(view)?;
     }
     if view.has(flag::LOOPBACK) {
         net::loopback_up().at(Step::Loopback)?;
@@ -36,10 +36,10 @@ pub fn enter(birth: &mut Birth<'_>) -> Result<(), Fail> {
 
 /// A time namespace is entered at execve (Linux 6.1); until then its offsets
 /// may be written (time_namespaces(7)).
-fn time_namespace(birth: &Birth<'_>) -> Result<(), Fail> {
+pub fn time_namespace(view: &View<'_>) -> Result<(), Fail> {
     const CLONE_NEWTIME: u64 = 0x80;
     unshare(CLONE_NEWTIME).at(Step::TimeNamespace)?;
-    let offsets = birth.view.arena.cstr(birth.view.plan.time_offsets).to_bytes();
+    let offsets = view.arena.cstr(view.plan.time_offsets).to_bytes();
     if offsets.is_empty() {
         return Ok(());
     }
