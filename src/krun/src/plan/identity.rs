@@ -34,7 +34,9 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
     // for the rest runc warns, and so does krun.
     let ambient = caps.and_then(|caps| caps.ambient().as_ref()).map_or(0, mask) & all;
     id.ambient = ambient & id.permitted & id.inheritable;
-    for cap in caps::all().iter().filter(|cap| (ambient & !id.ambient) & cap.bitmask() != 0) {
+    let mut names: Vec<_> = caps::all().into_iter().collect();
+    names.sort_by_key(caps::Capability::index);
+    for cap in names.iter().filter(|cap| (ambient & !id.ambient) & cap.bitmask() != 0) {
         crate::log::warning(format!("can't raise ambient capability {cap}: operation not permitted"));
     }
     if caps.is_none() {

@@ -2,9 +2,10 @@
 
 use krun_sys::fs::{chdir, chroot, fchdir, openat};
 use krun_sys::mount::{MountAttr, mount, mount_setattr, pivot_root, umount2};
-use krun_sys::{Fd, libc};
+use krun_sys::{Errno, Fd, libc};
 
 use super::channel::{At, Birth, Fail};
+use super::path::PathBuf;
 use crate::plan::flag;
 use crate::step::Step;
 
@@ -20,6 +21,9 @@ pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
         mount(c"", c"/", c"", root.propagation, c"").at(Step::RootPropagation)?;
     }
     let path = arena.cstr(root.path);
+    if birth.view.has(flag::SHARED_ROOT) {
+        private_parent(path)?;
+    }
     mount(path, path, c"", libc::MS_BIND | libc::MS_REC, c"").at(Step::RootBind)?;
     birth.root = open_directory(path)?;
     if birth.view.has(flag::SHARED_ROOT) {
@@ -28,6 +32,26 @@ pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
         mount_setattr(birth.root, c"", EMPTY_PATH, &private).at(Step::RootPropagation)?;
     }
     Ok(())
+}
+
+/// Makes the mount that holds the root file system private: pivot_root(2) is
+/// EINVAL below a shared one. Which mount that is shows when the kernel takes
+/// a prefix of the path for a mount point.
+fn private_parent(path: &core::ffi::CStr) -> Result<(), Fail> {
+    let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+    let mut prefix = PathBuf::new();
+    prefix.push(path.to_bytes()).at(Step::RootPropagation)?;
+    loop {
+        let at_root = prefix.len() == 0;
+        let name = if at_root { c"/" } else { prefix.cstr() };
+        match mount_setattr(Fd::CWD, name, 0, &private) {
+            Err(Errno::EINVAL) if !at_root => {
+                let end = prefix.bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
+                prefix.set_len(end);
+            }
+            done => return done.at(Step::RootPropagation),
+        }
+    }
 }
 
 #[allow(clippy::cast_sign_loss)] // flag bits
