@@ -15,6 +15,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
@@ -22,6 +23,9 @@ use crate::proto::task::Stdio;
 use copy::Copy;
 use logger::Logger;
 use uri::Place;
+
+/// Longest wait for a client to open what it asked to read.
+const CLIENT: Duration = Duration::from_secs(10);
 
 /// Why a process's stdio couldn't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -165,11 +169,37 @@ impl Wiring {
         Ok(end)
     }
 
-    /// Opens a fifo for writing. The held reader keeps the open from waiting
-    /// for the client, and a write from SIGPIPE while the client is away.
+    /// Opens a fifo for writing, once the client has come to read: a writer
+    /// that has come and gone before that would leave it waiting for ever. The
+    /// held reader keeps a write from SIGPIPE when the client goes away.
     fn fifo_writer(&mut self, path: &Path, flags: OFlag) -> Result<OwnedFd, Error> {
+        let early = await_reader(path)?;
         self.held.push(open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?);
-        open(path, OFlag::O_WRONLY | flags)
+        let writer = match early {
+            Some(writer) => writer,
+            None => open(path, OFlag::O_WRONLY)?,
+        };
+        set_nonblocking(&writer, flags.contains(OFlag::O_NONBLOCK))?;
+        Ok(writer)
+    }
+}
+
+/// A fifo's writing end, as soon as somebody has it open for reading, or is
+/// about to; `None` after [`CLIENT`].
+fn await_reader(path: &Path) -> Result<Option<OwnedFd>, Error> {
+    let end = Instant::now() + CLIENT;
+    let mut pause = Duration::from_micros(100);
+    loop {
+        match open(path, OFlag::O_WRONLY | OFlag::O_NONBLOCK) {
+            // fifo(7): no reader yet.
+            Err(Error::Open { source, .. }) if source.raw_os_error() == Some(nix::libc::ENXIO) => {}
+            other => return other.map(Some),
+        }
+        if Instant::now() >= end {
+            return Ok(None);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 
