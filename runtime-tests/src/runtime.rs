@@ -51,6 +51,11 @@ fn beside(name: &str) -> PathBuf {
     dir.join(name)
 }
 
+/// The shim: `KRUN_SHIM_UNDER_TEST`, else the one built beside this test program.
+pub fn shim_path() -> PathBuf {
+    std::env::var_os("KRUN_SHIM_UNDER_TEST").map_or_else(|| beside("containerd-shim-krun-v2"), PathBuf::from)
+}
+
 /// The probe: `KRUN_PROBE`, else the one built beside this test program.
 pub fn probe_path() -> PathBuf {
     std::env::var_os("KRUN_PROBE").map_or_else(|| beside("probe"), PathBuf::from)

@@ -3,7 +3,7 @@
 use crate::client::{Client, Event, Refused, events};
 use crate::wire::{Message, Out};
 use runtime_tests::bundle::Bundle;
-use runtime_tests::{Config, host, raw};
+use runtime_tests::{Config, host, raw, runtime};
 use serde_json::json;
 use std::fs;
 use std::io::Write;
@@ -28,10 +28,6 @@ pub struct Daemon {
     ids: Vec<String>,
 }
 
-fn shim() -> PathBuf {
-    std::env::var_os("KRUN_SHIM_UNDER_TEST").expect("KRUN_SHIM_UNDER_TEST names the shim").into()
-}
-
 /// Gives the thread a private /run, where shims have their sockets and state.
 fn private_run() {
     thread_local!(static DONE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
@@ -43,7 +39,7 @@ fn private_run() {
 
 /// Calls the shim's command line in a bundle.
 pub fn command(dir: &Path, bundle: &Path, id: &str, action: &str, stdin: &[u8]) -> std::process::Output {
-    let mut child = Command::new(shim())
+    let mut child = Command::new(runtime::shim_path())
         .args([
             "-namespace",
             "test",

@@ -6,7 +6,7 @@ use runtime_tests::Config;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const KILL: u64 = 9;
 
@@ -17,7 +17,7 @@ fn fifo(shim: &Daemon, name: &str) -> PathBuf {
     path
 }
 
-fn reader(path: &PathBuf) -> File {
+fn reader(path: &Path) -> File {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map(blocking).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn sh(script: &str) -> Config {
     Config::default().args(&["/bin/sh", "-c", script])
 }
 
-fn stdio(request: Out, n: u64, path: &PathBuf) -> Out {
+fn stdio(request: Out, n: u64, path: &Path) -> Out {
     request.bytes(n, path.to_str().unwrap())
 }
 
@@ -92,6 +92,30 @@ fn a_client_that_comes_back_finds_the_writer_alive() {
     reader(&out).read_exact(&mut four).unwrap();
     assert_eq!(&four, b"tick\n");
     shim.kill(&id, "", KILL).unwrap();
+}
+
+#[test]
+fn a_client_that_is_late_still_gets_the_end() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    for round in 0..20 {
+        let out = fifo(&shim, &format!("late-{round}"));
+        let late = out.clone();
+        let client = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(round));
+            let mut text = String::new();
+            // Waits for a writer, as containerd's client does.
+            File::open(late).unwrap().read_to_string(&mut text).unwrap();
+            text
+        });
+        let name = format!("e{round}");
+        shim.client.call("Exec", stdio(exec_request(&id, &name, &["/bin/true"]), 5, &out)).unwrap();
+        shim.call_exec("Start", &id, &name).unwrap();
+        shim.call_exec("Wait", &id, &name).unwrap();
+        shim.call_exec("Delete", &id, &name).unwrap();
+        until("the reader has seen the end", || client.is_finished());
+        client.join().unwrap();
+    }
 }
 
 #[test]
