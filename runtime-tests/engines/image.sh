@@ -1,6 +1,7 @@
 #!/bin/bash
-# image.sh DIR: makes DIR/image.tar, an image of busybox named
-# docker.io/library/krun-test:latest in docker's archive format. No registry.
+# image.sh DIR: makes DIR/image.tar, in docker's archive format: an image of
+# busybox named docker.io/library/krun-test:latest, and docker.io/library/
+# krun-pause:latest that sleeps. No registry.
 set -eu
 dir=$1
 busybox=$(command -v busybox)
@@ -19,11 +20,17 @@ mkdir -p "$dir/image"
 tar --numeric-owner --owner=0 --group=0 -C "$root" -cf "$dir/image/layer.tar" .
 layer=$(sha256sum <"$dir/image/layer.tar" | cut -d' ' -f1)
 arch=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
-cat >"$dir/image/config.json" <<JSON
-{"architecture":"$arch","os":"linux","config":{"Cmd":["/bin/sh"],"Env":["PATH=/bin"]},
+config() {
+    cat <<JSON
+{"architecture":"$arch","os":"linux","config":{"Cmd":$1,"Env":["PATH=/bin"]},
  "rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
 JSON
-echo '[{"Config":"config.json","RepoTags":["docker.io/library/krun-test:latest"],"Layers":["layer.tar"]}]' \
-    >"$dir/image/manifest.json"
-tar -C "$dir/image" -cf "$dir/image.tar" manifest.json config.json layer.tar
+}
+config '["/bin/sh"]' >"$dir/image/config.json"
+config '["/bin/sleep","1000000"]' >"$dir/image/pause.json"
+cat >"$dir/image/manifest.json" <<'JSON'
+[{"Config":"config.json","RepoTags":["docker.io/library/krun-test:latest"],"Layers":["layer.tar"]},
+ {"Config":"pause.json","RepoTags":["docker.io/library/krun-pause:latest"],"Layers":["layer.tar"]}]
+JSON
+tar -C "$dir/image" -cf "$dir/image.tar" manifest.json config.json pause.json layer.tar
 rm -rf "$root"

@@ -44,7 +44,9 @@ life() {
     check "$who: restart" p restart -t 1 c1
     check "$who: kill" p kill c1
     check "$who: rm" p rm -f c1
-    check "$who: pod create" p pod create --name pod1 --infra-image "$image" --infra-command '/bin/sleep 1000' --share net,ipc,uts --network none
+    # With the pod's cgroup as parent and cgroupfs, podman 4.3 denies all devices
+    # there, to runc as well.
+    check "$who: pod create" p pod create --share-parent=false --name pod1 --infra-image "$image" --infra-command '/bin/sleep 1000' --share net,ipc,uts --network none
     check "$who: two containers in it" bash -c "podman --runtime $KRUN run -d --pod pod1 --name p1 $image httpd -f -p 8080 -h /etc && podman --runtime $KRUN run -d --pod pod1 --name p2 $image sleep 1000"
     check "$who: pod stop" p pod stop -t 1 pod1
     check "$who: pod rm" p pod rm -f pod1

@@ -1,7 +1,8 @@
 #!/bin/bash
-# run.sh [ENGINE...]: krun under real engines: containerd, docker, podman, cri.
-# Needs root; installs what is missing with apt-get. KRUN and SHIM name the
-# programs under test (default: the workspace's debug build).
+# run.sh [ENGINE...]: krun under real engines: containerd, docker, podman, cri
+# (default: all four), or the measurement bench-shim. Needs root; installs what
+# is missing with apt-get. KRUN and SHIM name the programs under test (default:
+# the workspace's build of profile KRUN_PROFILE, debug).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -21,6 +22,16 @@ need() {
     apt-get install -y --no-install-recommends "${missing[@]}" >&2
 }
 need containerd containerd runc runc busybox busybox-static ip iproute2 script bsdutils pgrep procps unshare util-linux
+for engine in "${engines[@]}"; do
+    case $engine in
+    docker) need dockerd docker.io iptables iptables ;;
+    podman) need podman podman conmon conmon ;;
+    cri | bench-shim)
+        need /usr/lib/cni/bridge containernetworking-plugins /usr/bin/python3 python3 iptables iptables
+        /usr/bin/python3 -c 'import grpc' 2>/dev/null || apt-get install -y --no-install-recommends python3-grpcio >&2
+        ;;
+    esac
+done
 
 export KRUN_ENGINES_WORK=$(mktemp -d "${TMPDIR:-/tmp}/krun-engines.XXXXXX")
 trap 'rm -rf "$KRUN_ENGINES_WORK"' EXIT
