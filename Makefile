@@ -44,8 +44,8 @@ test-vm-all: deps ## test, the newest kernels, the systemd root and the engines
 	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-newest aarch64-newest x86_64-systemd
 	$(MAKE) test-engines
 
-test-engines: build ## containerd, docker and podman with krun as their runtime
-	sh runtime-tests/engines/run.sh
+test-engines: build ## containerd, docker, podman and the CRI with krun as their runtime
+	KRUN_PROFILE=release bash runtime-tests/engines/run.sh
 
 test-mutants: deps ## check that the suite notices deliberate mistakes
 	sh runtime-tests/mutants/run.sh
@@ -54,7 +54,7 @@ bench: build ## krun against the floor and the peers that are installed
 	sh runtime-tests/bench/run.sh
 
 bench-shim: build ## the shim against runc's
-	sh runtime-tests/bench/shim.sh
+	KRUN_PROFILE=release bash runtime-tests/engines/run.sh bench-shim
 
 aarch64: deps ## krun and the shim for ARM servers, in build/aarch64
 	sh $(VM)/cross.sh aarch64 cargo build --release --workspace --bins
