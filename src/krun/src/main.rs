@@ -1,12 +1,16 @@
 //! The krun command.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_main)]
 
 mod cli;
 mod commands;
 
-use std::process::ExitCode;
+#[cfg(not(test))]
+krun_sys::entry!(run);
 
-fn main() -> ExitCode {
+/// The exit code.
+#[cfg_attr(test, allow(dead_code, reason = "the test harness has its own main"))]
+fn run() -> i32 {
     let (global, words) = match cli::read_global(std::env::args_os()) {
         Ok(split) => split,
         Err(error) => return refuse(error),
@@ -19,17 +23,17 @@ fn main() -> ExitCode {
         return refuse(error);
     }
     match commands::dispatch(&global, words) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code.into(),
         Err(failure) => {
             krun::log::error(krun::chain(failure.error.as_ref()));
-            ExitCode::from(failure.code)
+            failure.code.into()
         }
     }
 }
 
 /// Fails before there is a log to write to.
-fn refuse(error: impl std::error::Error + 'static) -> ExitCode {
+fn refuse(error: impl std::error::Error + 'static) -> i32 {
     let _ = krun::log::install(krun::log::Settings::default());
     krun::log::error(krun::chain(&error));
-    ExitCode::FAILURE
+    1
 }

@@ -11,6 +11,8 @@
 
 mod arch;
 pub mod bpf;
+#[cfg(feature = "std")]
+pub mod entry;
 mod errno;
 pub mod fs;
 pub mod identity;
