@@ -69,10 +69,10 @@ fn last_cap() -> u32 {
     last
 }
 
-/// In the initial user namespace all ids map to themselves (user_namespaces(7)).
+/// The initial user namespace has a number of its own in nsfs
+/// (PROC_USER_INIT_INO in linux/proc_ns.h, since Linux 3.8).
 #[must_use]
 pub fn in_user_namespace() -> bool {
-    let Ok(map) = std::fs::read_to_string("/proc/self/uid_map") else { return false };
-    let mut fields = map.split_ascii_whitespace();
-    !(fields.next() == Some("0") && fields.next() == Some("0") && fields.next() == Some("4294967295"))
+    const INITIAL: u64 = 0xeffffffd;
+    nix::sys::stat::stat("/proc/self/ns/user").is_ok_and(|st| st.st_ino != INITIAL)
 }
