@@ -42,6 +42,13 @@ fn create(birth: &Birth<'_>, dev: Fd, device: &Device, i: u32) -> Result<(), Fai
     if device.name.is_some() {
         return create_in(birth, dev, arena.cstr(device.name), device, i);
     }
+    create_elsewhere(birth, device, i)
+}
+
+/// A node that is not directly in /dev.
+#[inline(never)] // its buffers are not for the usual stack frame
+fn create_elsewhere(birth: &Birth<'_>, device: &Device, i: u32) -> Result<(), Fail> {
+    let arena = birth.view.arena;
     let full = arena.cstr(device.path).to_bytes();
     let slash = full.iter().rposition(|b| *b == b'/').unwrap_or(0);
     let (mut parent, mut name) = (path::PathBuf::new(), path::PathBuf::new());

@@ -63,7 +63,20 @@ pub fn go(birth: &Birth<'_>, program: &CStr) -> Fail {
 
 /// Writes "HOME=…" of the user's line in /etc/passwd (passwd(5)), else "HOME=/".
 fn home(uid: u32, out: &mut [u8]) {
-    let mut text = [0u8; 16384];
+    // The first lines are the system's users, and most images have few.
+    if !home_within(&mut [0; 1024], uid, out) {
+        home_in_long(uid, out);
+    }
+}
+
+#[inline(never)] // its buffer is not for the usual stack frame
+fn home_in_long(uid: u32, out: &mut [u8]) {
+    home_within(&mut [0; 16384], uid, out);
+}
+
+/// Looks at as much of the file as `text` holds; `false` if that was not
+/// enough: the user was not found in it, and there is more.
+fn home_within(text: &mut [u8], uid: u32, out: &mut [u8]) -> bool {
     let mut len = 0usize;
     if let Ok(fd) = openat(Fd::CWD, c"/etc/passwd", libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK, 0) {
         while let Some(rest) = text.get_mut(len..).filter(|rest| !rest.is_empty()) {
@@ -74,7 +87,11 @@ fn home(uid: u32, out: &mut [u8]) {
         }
         krun_sys::fs::close(fd);
     }
-    let lines = text.get(..len).unwrap_or(&[]).split(|b| *b == b'\n');
+    let all = len < text.len();
+    let text = text.get(..len).unwrap_or(&[]);
+    // A line that is cut off could name a wrong directory.
+    let end = if all { len } else { text.iter().rposition(|b| *b == b'\n').unwrap_or(0) };
+    let lines = text.get(..end).unwrap_or(&[]).split(|b| *b == b'\n');
     let found = lines.filter_map(|line| directory_of(line, uid)).find(|dir| !dir.is_empty());
     let mut at = 0usize;
     for byte in b"HOME=".iter().chain(found.unwrap_or(b"/")).chain(&[0]) {
@@ -86,6 +103,7 @@ fn home(uid: u32, out: &mut [u8]) {
     if let Some(last) = out.last_mut() {
         *last = 0;
     }
+    all || found.is_some()
 }
 
 /// Field 6 of a line whose field 3 is this uid.

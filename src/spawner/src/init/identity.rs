@@ -80,6 +80,7 @@ fn enter_cwd(birth: &Birth<'_>, last_try: bool) -> Result<bool, Fail> {
 
 /// A working directory by a leaked descriptor of the host (CVE-2024-21626)
 /// is "(unreachable)" or no path at all (getcwd(2)).
+#[inline(never)] // its buffer is not for the usual stack frame
 fn verify_cwd() -> Result<(), Fail> {
     let mut buf = [0u8; PATH_MAX];
     match getcwd(&mut buf) {

@@ -125,13 +125,52 @@ fn retry(mut open: impl FnMut() -> Result<Fd>) -> Result<Fd> {
 pub fn open_or_create(root: Fd, path: &CStr, missing: Missing, nofollow_last: bool) -> Result<Fd> {
     let extra = if nofollow_last { libc::O_NOFOLLOW } else { 0 };
     match open_in_root(root, path, extra) {
-        Err(Errno::ENOENT) => walk(root, path.to_bytes(), missing, nofollow_last),
-        done => done,
+        Err(Errno::ENOENT) => {}
+        done => return done,
+    }
+    match create_last(root, path, missing) {
+        Ok(fd) => Ok(fd),
+        Err(_) => walk(root, path.to_bytes(), missing, nofollow_last),
+    }
+}
+
+/// The usual case: only the last component is missing. Whatever else is found
+/// (a link, dots, more that is missing) is an error, and a matter for the walk.
+fn create_last(root: Fd, path: &CStr, missing: Missing) -> Result<Fd> {
+    let bytes = path.to_bytes();
+    let slash = bytes.iter().rposition(|b| *b == b'/').ok_or(Errno::ENOENT)?;
+    let after = slash.checked_add(1).ok_or(Errno::ENOENT)?;
+    let name = path.to_bytes_with_nul().get(after..).and_then(|name| CStr::from_bytes_with_nul(name).ok());
+    let name = name.filter(|name| !matches!(name.to_bytes(), b"" | b"." | b"..")).ok_or(Errno::ENOENT)?;
+    let mut parent = [0u8; 128];
+    let room = parent.get_mut(..after).ok_or(Errno::ENAMETOOLONG)?;
+    room.copy_from_slice(bytes.get(..after).ok_or(Errno::ENAMETOOLONG)?);
+    let parent = CStr::from_bytes_until_nul(&parent).map_err(|_| Errno::ENAMETOOLONG)?;
+    let dir = open_in_root(root, parent, libc::O_DIRECTORY)?;
+    let made = make(dir, name, missing).and_then(|()| {
+        let directory = if missing == Missing::Directory { libc::O_DIRECTORY } else { 0 };
+        openat(dir, name, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC | directory, 0)
+    });
+    close(dir);
+    let fd = made?;
+    // O_NOFOLLOW with O_PATH opens a link itself (open(2)).
+    if missing == Missing::File && fstat(fd)?.is(libc::S_IFLNK) {
+        close(fd);
+        return Err(Errno::ELOOP);
+    }
+    Ok(fd)
+}
+
+fn make(dir: Fd, name: &CStr, missing: Missing) -> Result<()> {
+    match missing {
+        Missing::Directory => mkdirat(dir, name, 0o755),
+        Missing::File => mknodat(dir, name, libc::S_IFREG | 0o755, 0),
     }
 }
 
 /// The walk of `open_or_create`, component by component. `todo` holds what is
 /// left of the path, `done` the link-free path so far.
+#[inline(never)] // its buffers are not for the usual stack frame
 fn walk(root: Fd, path: &[u8], missing: Missing, nofollow_last: bool) -> Result<Fd> {
     let (mut todo, mut done) = (PathBuf::new(), PathBuf::new());
     todo.push(path)?;
@@ -204,11 +243,7 @@ fn open_component(dir: Fd, name: &CStr, missing: Missing) -> Result<Fd> {
         Err(Errno::ENOENT) => {}
         done => return done,
     }
-    let made = match missing {
-        Missing::Directory => mkdirat(dir, name, 0o755),
-        Missing::File => mknodat(dir, name, libc::S_IFREG | 0o755, 0),
-    };
-    match made {
+    match make(dir, name, missing) {
         Ok(()) | Err(Errno::EEXIST) => open(),
         Err(errno) => Err(errno),
     }
