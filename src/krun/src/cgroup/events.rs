@@ -5,14 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::Cgroup;
-use super::CgroupError;
 use super::file::{open_at, read_at, read_short, write_at};
 use super::procs::signal_all;
+use super::{Cgroup, CgroupError, Driver, Location};
 
 /// How long freezing may take: a process in uninterruptible sleep freezes
 /// only when it wakes.
@@ -88,6 +87,24 @@ pub(super) fn wait(
     }
 }
 
+/// Whether the container with this cgroup is paused: the cgroup was told to
+/// freeze. One that is gone, or that it never had, is not.
+///
+/// # Errors
+/// cgroup.freeze can't be read; before Linux 5.2 nothing is ever paused.
+pub fn is_frozen(location: &Location) -> Result<bool, CgroupError> {
+    if location.driver == Driver::Disabled {
+        return Ok(false);
+    }
+    let file = format!("{}{}/cgroup.freeze", location.mount.display(), location.path);
+    let mut buf = [0; 8];
+    match read_short(AT_FDCWD, file.as_str(), &mut buf) {
+        Ok(text) => Ok(text == "1"),
+        Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
+        Err(errno) => Err(CgroupError::file("read", file, errno)),
+    }
+}
+
 impl Cgroup {
     /// The state of cgroup.events.
     ///
@@ -102,12 +119,7 @@ impl Cgroup {
     /// # Errors
     /// cgroup.freeze can't be read; before Linux 5.2 nothing is ever paused.
     pub fn is_frozen(&self) -> Result<bool, CgroupError> {
-        let mut buf = [0; 8];
-        match read_short(self.dir(), "cgroup.freeze", &mut buf) {
-            Ok(text) => Ok(text == "1"),
-            Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
-            Err(errno) => Err(self.error("read", "cgroup.freeze", errno)),
-        }
+        is_frozen(&self.location)
     }
 
     /// Stops all processes of the cgroup and waits until they stand still

@@ -40,14 +40,14 @@ fn render(listed: &[Listed], format: Format) -> Result<String, serde_json::Error
     let mut text = String::new();
     let mut rows = vec![TITLES.map(str::to_owned)];
     for (id, result) in listed {
-        let (container, status) = match result {
+        let (head, status) = match result {
             Ok(found) => found,
             Err(error) => {
                 log::warning(format_args!("load container {id}: {}", krun::chain(error)));
                 continue;
             }
         };
-        let view = View::new(container.head(), *status, owners.name(container.head().owner_uid));
+        let view = View::new(head, *status, owners.name(head.owner_uid));
         match format {
             Format::Json => {
                 text.push(if text.is_empty() { '[' } else { ',' });

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::cgroup::{Cgroup, CgroupError};
+use crate::cgroup::{self, Cgroup, CgroupError};
 use crate::pidfd::PidFd;
 use crate::state::{ContainerId, GATE, Head, StateDir, Status, process};
 
@@ -52,18 +52,10 @@ impl Container {
         if !process::is_alive(self.head.pid, self.head.start_time) {
             return Ok(Status::Stopped);
         }
-        if self.is_frozen()? {
+        if cgroup::is_frozen(&self.head.cgroup)? {
             return Ok(Status::Paused);
         }
         Ok(if self.dir.has(GATE) { Status::Created } else { Status::Running })
-    }
-
-    fn is_frozen(&self) -> Result<bool, ContainerError> {
-        match self.cgroup() {
-            Ok(cgroup) => Ok(cgroup.is_frozen()?),
-            Err(error) if is_absent(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Its cgroup.
@@ -164,7 +156,7 @@ fn is_absent(error: &CgroupError) -> bool {
 }
 
 /// A container of a list, or why it can't be shown.
-pub type Listed = (ContainerId, Result<(Container, Status), ContainerError>);
+pub type Listed = (ContainerId, Result<(Head, Status), ContainerError>);
 
 /// The containers of a state root, sorted by id. Directories without a state (half made, or being deleted) are left out.
 ///
@@ -184,7 +176,8 @@ pub fn list(root: &Path) -> Result<Vec<Listed>, ContainerError> {
     let look = |id: &ContainerId| {
         let container = Container::open(root, id)?;
         let status = container.status()?;
-        Ok((container, status))
+        // Only the head stays: a thousand open directories would not be allowed.
+        Ok((container.head, status))
     };
     let looked = ids.into_iter().map(|id| {
         let result = look(&id);
