@@ -40,6 +40,8 @@ pub struct Options {
     pub target_nofollow: bool,
     /// Superblock flags as fsconfig(2) names them.
     pub superblock: Vec<&'static str>,
+    /// Whether any attribute or superblock flag was named at all.
+    pub flagged: bool,
     /// What is left: the file system's own options.
     pub data: Vec<String>,
 }
@@ -135,11 +137,49 @@ impl Options {
         parsed
     }
 
+    /// Attributes of a bind mount to set and to clear. As with mount(8), no flag
+    /// at all keeps those of the source, and any flag replaces them; but flags
+    /// about access times only replace each other. In a user namespace what the
+    /// source has and nobody named stays: there it is locked (mount_namespaces(7)).
+    #[must_use]
+    pub fn bind_attributes(&self, in_user: bool) -> (u64, u64) {
+        if !self.flagged {
+            return (0, 0);
+        }
+        let wanted = |attr: u64, ms: u64| if self.ms & ms != 0 { attr } else { 0 };
+        let plain = wanted(RDONLY, libc::MS_RDONLY)
+            | wanted(NOSUID, libc::MS_NOSUID)
+            | wanted(NODEV, libc::MS_NODEV)
+            | wanted(NOEXEC, libc::MS_NOEXEC)
+            | wanted(NOSYMFOLLOW, 0x100);
+        let times = libc::MS_NOATIME | libc::MS_NODIRATIME | libc::MS_RELATIME | libc::MS_STRICTATIME;
+        let (set_times, clear_times) = if self.ms & times == 0 {
+            (0, 0)
+        } else if self.ms & libc::MS_STRICTATIME != 0 {
+            (STRICTATIME | wanted(NODIRATIME, libc::MS_NODIRATIME), ATIME | NODIRATIME)
+        } else {
+            let kind = if self.ms & libc::MS_NOATIME != 0 { NOATIME } else { RELATIME };
+            (kind | wanted(NODIRATIME, libc::MS_NODIRATIME), ATIME | NODIRATIME)
+        };
+        let lockable = RDONLY | NOSUID | NODEV | NOEXEC;
+        let cleared = if in_user { NOSYMFOLLOW } else { lockable | NOSYMFOLLOW };
+        let set = plain | set_times;
+        // The field of the access time is cleared whole before a value is set.
+        (set, (cleared | clear_times) & !(set & !ATIME))
+    }
+
+    /// Flags that were named in their negative form ("rw", "dev", …).
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.clear & (RDONLY | NOSUID | NODEV | NOEXEC)
+    }
+
     fn add(&mut self, option: &str) {
         if let Some((_, set, clear, ms)) = ATTRIBUTES.iter().find(|row| row.0 == option) {
+            self.flagged = true;
             apply(&mut self.set, &mut self.clear, *set, *clear);
             let atime = libc::MS_NOATIME | libc::MS_RELATIME | libc::MS_STRICTATIME;
-            let dropped = if *clear == ATIME { atime } else { *ms };
+            let dropped = if *clear == ATIME && *set != 0 && *ms != 0 { atime } else { *ms };
             self.ms &= !dropped;
             if *set != 0 {
                 self.ms |= ms;
@@ -152,6 +192,7 @@ impl Options {
             return;
         }
         if let Some((_, name, ms, on)) = SUPERBLOCK.iter().find(|row| row.0 == option) {
+            self.flagged = true;
             self.superblock.retain(|flag| flag != name);
             self.ms &= !ms;
             if *on {
@@ -213,6 +254,20 @@ mod tests {
         assert!(parsed.bind && parsed.recursive);
         assert_eq!((parsed.set, parsed.rec_set), (RDONLY, RDONLY | NOSUID));
         assert_eq!(Options::parse(&["rrelatime"]).rec_clear, ATIME);
+    }
+
+    #[test]
+    fn flags_of_a_bind_replace_those_of_its_source() {
+        let of = |options: &[&str], in_user| Options::parse(options).bind_attributes(in_user);
+        assert_eq!(of(&["bind", "rprivate"], false), (0, 0));
+        assert_eq!(of(&["bind", "ro"], false), (RDONLY, NOSUID | NODEV | NOEXEC | NOSYMFOLLOW));
+        assert_eq!(of(&["bind", "dev"], false), (0, RDONLY | NOSUID | NODEV | NOEXEC | NOSYMFOLLOW));
+        assert_eq!(of(&["bind", "ro"], true), (RDONLY, NOSYMFOLLOW));
+        let (set, clear) = of(&["bind", "nodiratime"], false);
+        assert_eq!((set, clear & (ATIME | NODIRATIME)), (RELATIME | NODIRATIME, ATIME));
+        // "atime" and "norelatime" name nothing to replace the access time with.
+        assert_eq!(of(&["bind", "norelatime"], false).1 & ATIME, 0);
+        assert_eq!(of(&["bind", "atime"], false).1 & ATIME, 0);
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl One<'_> {
         planned.kind = mount_kind::BIND;
         let source = self.request.bundle.join(self.mount.source().as_deref().unwrap_or(Path::new("")));
         planned.source = buf.path(&source);
-        (planned.attr_set, planned.attr_clr) = (self.options.set, self.options.clear);
+        let in_user = self.namespaces.new_user || self.namespaces.joined_user;
+        (planned.attr_set, planned.attr_clr) = self.options.bind_attributes(in_user);
         if let Some(tree) = self.request.trees.iter().find(|tree| tree.index == self.index) {
             planned.tree = tree.tree;
         }

@@ -168,8 +168,20 @@ impl One<'_, '_> {
         }
         let missing = if kind.is(libc::S_IFDIR) { Missing::Directory } else { Missing::File };
         let target = self.target(missing)?;
-        self.set_attributes(tree)?;
-        self.attach(tree, target)
+        // A tree that the parent opened is the container's only once attached:
+        // until then its attributes are the host's to set.
+        let by_parent = self.m.tree >= 0;
+        if !by_parent {
+            self.set_attributes(tree)?;
+        }
+        move_mount(tree, target).on(Step::MountMove, self.i)?;
+        close(target);
+        if by_parent {
+            self.set_attributes(tree)?;
+        }
+        self.propagate(tree)?;
+        close(tree);
+        Ok(())
     }
 
     fn clone_source(&self) -> Result<Fd, Fail> {
