@@ -2,6 +2,7 @@
 ARCH ?= $(shell uname -m)
 KERNEL ?= stable
 PREFIX ?= /usr/local
+SECONDS ?= 60
 BUNDLE ?= build/demo/bundle
 HOST := $(shell uname -m)
 VM := runtime-tests/vm
@@ -12,7 +13,7 @@ RELEASE := target/$(HOST)-unknown-linux-gnu/release
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{ printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  variables: ARCH=x86_64|aarch64 KERNEL=stable|newest ROOT=systemd PREFIX=/usr/local"
+	@echo "  variables: ARCH=x86_64|aarch64 KERNEL=stable|newest ROOT=systemd PREFIX=/usr/local SECONDS=60"
 
 deps: ## install what building and testing need (Debian), or say what is missing
 	@sh $(VM)/deps.sh
@@ -50,7 +51,7 @@ test-engines: build ## containerd, docker, podman and the CRI with krun as their
 test-mutants: deps ## check that the suite notices deliberate mistakes
 	sh runtime-tests/mutants/run.sh
 
-bench: build ## krun against the floor and the peers that are installed
+bench: deps ## krun against the floor and the peers that are installed
 	sh runtime-tests/bench/run.sh
 
 bench-shim: build ## the shim against runc's
@@ -67,8 +68,8 @@ install: build ## put krun and the shim into PREFIX/bin
 	install -D -m 755 $(RELEASE)/krun $(DESTDIR)$(PREFIX)/bin/krun
 	install -D -m 755 $(RELEASE)/containerd-shim-krun-v2 $(DESTDIR)$(PREFIX)/bin/containerd-shim-krun-v2
 
-fuzz: deps ## fuzz what reads untrusted bytes
-	sh runtime-tests/fuzz/run.sh
+fuzz: deps ## mutated config.json texts through the parser: SECONDS=
+	cargo run --release -p runtime-tests --bin fuzz-config -- $(SECONDS)
 
 fixtures: deps ## busybox root file systems of both architectures
 	for arch in x86_64 aarch64; do rm -rf build/fixtures/bundle-$$arch; \

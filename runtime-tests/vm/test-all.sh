@@ -18,7 +18,8 @@ native() {
     cd "$top" || return 1
     KRUN_BUSYBOX=$("$here/busybox.sh" "$(uname -m)") || return 1
     KRUN_TEST_SKIPS=$results/skips
-    export KRUN_BUSYBOX KRUN_TEST_SKIPS
+    KRUN_SHIM_UNDER_TEST=$top/target/$(uname -m)-unknown-linux-gnu/debug/containerd-shim-krun-v2
+    export KRUN_BUSYBOX KRUN_TEST_SKIPS KRUN_SHIM_UNDER_TEST
     cargo build --workspace --bins || return 1
     cargo test --workspace -- --list --format terse 2>/dev/null | sed -n 's/: test$//p' > "$results/tests"
     { cargo test --workspace --no-fail-fast 2>&1; echo $? > "$results/status"; } | tee "$results/log"
