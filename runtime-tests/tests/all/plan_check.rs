@@ -96,7 +96,12 @@ fn faults() -> Vec<Fault> {
             "vm.swappiness",
         ),
         ("bad value", base().set("/process/cwd", "relative"), |_| (), "process.cwd"),
-        ("user namespace without maps", base().with_namespace("user"), |_| (), "no namespace path to join nor mappings"),
+        (
+            "user namespace without maps",
+            base().with_namespace("user"),
+            |_| (),
+            "no namespace path to join nor mappings",
+        ),
     ]
 }
 

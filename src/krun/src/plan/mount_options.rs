@@ -168,12 +168,6 @@ impl Options {
         (set, (cleared | clear_times) & !(set & !ATIME))
     }
 
-    /// Flags that were named in their negative form ("rw", "dev", …).
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.clear & (RDONLY | NOSUID | NODEV | NOEXEC)
-    }
-
     fn add(&mut self, option: &str) {
         if let Some((_, set, clear, ms)) = ATTRIBUTES.iter().find(|row| row.0 == option) {
             self.flagged = true;
