@@ -205,6 +205,8 @@ plain! {
         pub propagation: u64,
         /// `MS_*` propagation at the end, or 0.
         pub final_propagation: u64,
+        /// Where the host has procfs and sysfs; only for NO_PIVOT.
+        pub pseudo: Slice<Str>,
     }
 
     /// A mount.

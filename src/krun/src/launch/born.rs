@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::net_devices::NetDevices;
 use super::terminal::clear_onlcr;
 use super::timing::Timing;
+use super::trees::Sources;
 use super::{Agent, LaunchError};
 use crate::cgroup::{Cgroup, Location};
 use crate::state::{State, StateDir, Template, process};

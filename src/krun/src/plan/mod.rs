@@ -264,7 +264,12 @@ fn root(buf: &mut PlanBuf, request: &Request<'_>) -> Result<(), PlanError> {
     let spec = request.spec;
     set(buf, flag::ROOTFS, true);
     set(buf, flag::READONLY_ROOT, spec.root().as_ref().is_some_and(|root| root.readonly() == Some(true)));
-    buf.plan.root.path = buf.path(&rootfs(request)?);
+    let rootfs = rootfs(request)?;
+    buf.plan.root.path = buf.path(&rootfs);
+    if request.no_pivot {
+        let pseudo: Vec<_> = host_pseudo(&rootfs).iter().map(|path| buf.path(path)).collect();
+        buf.plan.root.pseudo = buf.slice(&pseudo);
+    }
     let wanted = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or("");
     // "/" is made a slave (or private) so that nothing reaches the host; what
     // the container asked for is set at the end, on its own root.
@@ -285,6 +290,20 @@ fn root(buf: &mut PlanBuf, request: &Request<'_>) -> Result<(), PlanError> {
     // A mount that is not recursively cut off may still be shared.
     set(buf, flag::SHARED_ROOT, first & libc::MS_REC == 0 || first & libc::MS_SHARED != 0);
     Ok(())
+}
+
+/// The mount points of whole procfs and sysfs outside of the container
+/// (proc_pid_mountinfo(5)).
+fn host_pseudo(rootfs: &Path) -> Vec<PathBuf> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let whole = table.lines().filter_map(|line| {
+        let (mount, fs) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        let kind = fs.split(' ').next()?;
+        (root == "/" && matches!(kind, "proc" | "sysfs")).then(|| PathBuf::from(point.replace("\\040", " ")))
+    });
+    whole.filter(|point| !point.starts_with(rootfs)).collect()
 }
 
 fn paths(buf: &mut PlanBuf, spec: &Spec) {

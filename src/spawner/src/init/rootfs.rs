@@ -21,30 +21,31 @@ pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
         mount(c"", c"/", c"", root.propagation, c"").at(Step::RootPropagation)?;
     }
     let path = arena.cstr(root.path);
+    let slave = root.final_propagation & libc::MS_SLAVE != 0;
     if birth.view.has(flag::SHARED_ROOT) {
-        private_parent(path)?;
+        unshare_parent(path, if slave { libc::MS_SLAVE } else { libc::MS_PRIVATE })?;
     }
     mount(path, path, c"", libc::MS_BIND | libc::MS_REC, c"").at(Step::RootBind)?;
     birth.root = open_directory(path)?;
-    if birth.view.has(flag::SHARED_ROOT) {
-        // pivot_root(2) is EINVAL on a shared mount.
+    if !slave {
+        // pivot_root(2) is EINVAL on a shared mount; a slave would take over what the host mounts.
         let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
         mount_setattr(birth.root, c"", EMPTY_PATH, &private).at(Step::RootPropagation)?;
     }
     Ok(())
 }
 
-/// Makes the mount that holds the root file system private: pivot_root(2) is
-/// EINVAL below a shared one. Which mount that is shows when the kernel takes
+/// Makes the mount that holds the root file system private, or a slave:
+/// pivot_root(2) is EINVAL below a shared one. Which mount that is shows when the kernel takes
 /// a prefix of the path for a mount point.
-fn private_parent(path: &core::ffi::CStr) -> Result<(), Fail> {
-    let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+fn unshare_parent(path: &core::ffi::CStr, propagation: u64) -> Result<(), Fail> {
+    let attr = MountAttr { propagation, ..MountAttr::default() };
     let mut prefix = PathBuf::new();
     prefix.push(path.to_bytes()).at(Step::RootPropagation)?;
     loop {
         let at_root = prefix.len() == 0;
         let name = if at_root { c"/" } else { prefix.cstr() };
-        match mount_setattr(Fd::CWD, name, 0, &private) {
+        match mount_setattr(Fd::CWD, name, 0, &attr) {
             Err(Errno::EINVAL) if !at_root => {
                 let end = prefix.bytes().iter().rposition(|b| *b == b'/').unwrap_or(0);
                 prefix.set_len(end);
@@ -73,6 +74,7 @@ pub fn change_root(birth: &mut Birth<'_>) -> Result<(), Fail> {
         return Ok(());
     }
     if view.has(flag::NO_PIVOT) {
+        cover_host(birth)?;
         fchdir(birth.root).at(Step::PivotChdir)?;
         mount(c".", c"/", c"", libc::MS_MOVE, c"").at(Step::PivotMove)?;
         chroot(c".").at(Step::Chroot)?;
@@ -89,6 +91,27 @@ pub fn change_root(birth: &mut Birth<'_>) -> Result<(), Fail> {
     }
     umount2(c".", libc::MNT_DETACH).at(Step::PivotUmount)?;
     chdir(c"/").at(Step::PivotChdir)
+}
+
+/// Under MS_MOVE the host's mounts stay in the namespace, though out of reach.
+/// As long as a whole procfs or sysfs is among them, the kernel would let the
+/// container mount a new one, with nothing masked.
+fn cover_host(birth: &Birth<'_>) -> Result<(), Fail> {
+    for path in birth.view.arena.slice(birth.view.plan.root.pseudo) {
+        let path = birth.view.arena.cstr(*path);
+        match mount(c"", path, c"", libc::MS_SLAVE | libc::MS_REC, c"") {
+            // It went with one of its parents.
+            Err(Errno::ENOENT | Errno::EINVAL) => continue,
+            done => done.at(Step::PivotMove)?,
+        }
+        match umount2(path, libc::MNT_DETACH) {
+            Err(Errno::EINVAL | Errno::EPERM) => {
+                mount(c"tmpfs", path, c"tmpfs", 0, c"").at(Step::PivotMove)?;
+            }
+            done => done.at(Step::PivotMove)?,
+        }
+    }
+    Ok(())
 }
 
 /// Propagation and read-only root, when all else is in place.
