@@ -40,6 +40,8 @@ pub trait Host {
     fn join_cgroup(&mut self, pid: i32) -> Result<(), Self::Error>;
     /// Write the id maps of `pid`. May allocate when helper programs do it.
     fn write_maps(&mut self, pid: i32) -> Result<(), Self::Error>;
+    /// Open the source of mount `index` in the mount namespace of `pid`. May allocate.
+    fn tree(&mut self, pid: i32, index: u32) -> Result<Fd, Self::Error>;
     /// Run prestart and createRuntime hooks. May allocate.
     fn run_hooks(&mut self, pid: i32) -> Result<(), Self::Error>;
     /// Set limits and write the state. Allocates nothing.
@@ -231,7 +233,12 @@ impl<H: Host> Talk<'_, '_, H> {
     /// Serves a request and answers it.
     fn serve(&mut self, report: Report, fd: Option<Fd>) -> Result<(), Failure<H::Error>> {
         let pid = self.current.pid;
+        let mut with = None;
         match report.kind {
+            kind::TREE => {
+                let index = u32::try_from(report.detail).unwrap_or(u32::MAX);
+                self.host.tree(pid, index).map(|fd| with = Some(fd))
+            }
             kind::CGROUP => self.host.join_cgroup(pid),
             kind::MAPS => self.host.write_maps(pid),
             kind::HOOKS => self.host.run_hooks(pid),
@@ -249,9 +256,18 @@ impl<H: Host> Talk<'_, '_, H> {
         .map_err(Failure::Host)?;
         self.ready |= report.kind == kind::READY;
         let reply = Reply { kind: u64::from(report.kind) };
-        match socket::send(self.spawn.socket, krun_sys::plain::bytes_of(&reply)) {
+        let bytes = krun_sys::plain::bytes_of(&reply);
+        let sent = match with {
+            None => socket::send(self.spawn.socket, bytes).map(drop),
+            Some(fd) => {
+                let sent = socket::send_fd(self.spawn.socket, bytes, fd);
+                fs::close(fd);
+                sent
+            }
+        };
+        match sent {
             // The child is gone; what it said last is still in the socket.
-            Ok(_) | Err(Errno::EPIPE) => Ok(()),
+            Ok(()) | Err(Errno::EPIPE) => Ok(()),
             Err(errno) => Err(Failure::Parent("sendto", errno)),
         }
     }

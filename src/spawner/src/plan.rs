@@ -99,6 +99,9 @@ pub mod mount_flag {
     pub const PROC_TARGET: u32 = 1 << 8;
     /// Become read-only only when all mounts are done.
     pub const LATE_READONLY: u32 = 1 << 9;
+    /// The parent opens the source when it is this mount's turn: earlier mounts
+    /// are part of it.
+    pub const ASK_TREE: u32 = 1 << 10;
     /// Propagation applies to the whole tree.
     pub const PROPAGATION_RECURSIVE: u32 = 1 << 11;
 }

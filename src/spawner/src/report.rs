@@ -25,6 +25,9 @@ pub mod kind {
     pub const LISTENER: u16 = 8;
     /// Standing at the gate.
     pub const GATE: u16 = 9;
+    /// Waiting for the tree of mount `detail` (index in the specification),
+    /// which comes with the answer.
+    pub const TREE: u16 = 10;
 }
 
 plain! {

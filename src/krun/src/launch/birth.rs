@@ -129,6 +129,7 @@ impl Launch<'_> {
             },
             console: None,
             status: "creating",
+            sources: Some(trees::Sources { spec, bundle: &self.bundle.dir }),
             stays: self.options.console_socket.is_none() && !self.options.io.return_console,
             rdt: rdt.take(),
             devices,

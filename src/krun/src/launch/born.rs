@@ -45,6 +45,8 @@ pub struct Born<'a> {
     pub timing: Timing,
     /// krun stays and copies between the container's terminal and its own.
     pub stays: bool,
+    /// Mounts whose sources may have to be opened while the child waits.
+    pub sources: Option<Sources<'a>>,
     /// The status that hooks and agents are told.
     pub status: &'static str,
 }
@@ -122,6 +124,13 @@ impl Host for Born<'_> {
         pause(|| self.maps.as_ref().map_or(Ok(()), |maps| maps.write(pid)))?;
         self.timing.mark("id maps");
         Ok(())
+    }
+
+    fn tree(&mut self, pid: i32, index: u32) -> Result<Fd, LaunchError> {
+        pause(|| {
+            let wanted = self.sources.as_ref().ok_or(LaunchError::Usage("exec mounts nothing"))?;
+            wanted.open_in_namespace_of(pid, index as usize)
+        })
     }
 
     fn run_hooks(&mut self, pid: i32) -> Result<(), LaunchError> {

@@ -118,6 +118,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         agent,
         console: None,
         status: "running",
+        sources: None,
         stays: options.console_socket.is_none() && !options.io.return_console,
         rdt,
         devices: NetDevices::default(),

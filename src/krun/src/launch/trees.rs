@@ -36,27 +36,78 @@ pub fn open(spec: &Spec, bundle: &Path, privileged: bool) -> Result<Trees, Launc
     let namespaces =
         spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
     let in_user = namespaces.iter().any(|ns| ns.typ() == LinuxNamespaceType::User);
+    let sources = Sources { spec, bundle };
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        if !plan::is_bind(mount) {
+        if !plan::is_bind(mount) || !in_user && maps_of(mount, spec).is_none() {
             continue;
         }
-        let maps = maps_of(mount, spec);
-        if !in_user && maps.is_none() {
+        if sources.is_in_rootfs(mount) {
+            // An earlier mount may be what makes it exist.
+            opened.trees.push(Tree { index, tree: -1 });
             continue;
         }
-        let tree = source(mount, index, bundle)?;
-        if let Some((uid, gid)) = maps {
+        let tree = sources.open(mount, index)?;
+        opened.trees.push(Tree { index, tree: tree.as_raw_fd() });
+        opened.fds.push(tree);
+    }
+    Ok(opened)
+}
+
+/// The mounts of a specification, to be opened one by one.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The specification.
+    pub spec: &'a Spec,
+    /// Absolute path of the bundle.
+    pub bundle: &'a Path,
+}
+
+impl Sources<'_> {
+    fn is_in_rootfs(&self, mount: &Mount) -> bool {
+        let source = self.bundle.join(mount.source().as_deref().unwrap_or(Path::new("")));
+        let root = self.spec.root().as_ref().map(|root| self.bundle.join(root.path()));
+        root.is_some_and(|root| source.starts_with(root))
+    }
+
+    /// The detached tree of a mount's source, its ids mapped.
+    fn open(&self, mount: &Mount, index: usize) -> Result<OwnedFd, LaunchError> {
+        let tree = source(mount, index, self.bundle)?;
+        if let Some((uid, gid)) = maps_of(mount, self.spec) {
             // Without maps of its own the mount has those of the user namespace that is joined.
-            let namespace = match joined_user(spec).filter(|_| uid.is_empty() && gid.is_empty()) {
+            let namespace = match joined_user(self.spec).filter(|_| uid.is_empty() && gid.is_empty()) {
                 Some(path) => std::fs::File::open(path).map_err(LaunchError::file("open", path))?.into(),
                 None => user_namespace(uid, gid, index)?,
             };
             map_ids(&tree, &namespace, mount, index)?;
         }
-        opened.trees.push(Tree { index, tree: tree.as_raw_fd() });
-        opened.fds.push(tree);
+        Ok(tree)
     }
-    Ok(opened)
+
+    /// The same among the mounts that process `pid` has made so far. A thread of
+    /// its own goes there, with the host's privileges.
+    ///
+    /// # Errors
+    /// The source; the namespace.
+    pub fn open_in_namespace_of(&self, pid: i32, index: usize) -> Result<Fd, LaunchError> {
+        use std::os::fd::IntoRawFd as _;
+        let mount = self.spec.mounts().as_ref().and_then(|mounts| mounts.get(index));
+        let mount = mount.ok_or(LaunchError::Usage("a mount that is not in config.json"))?;
+        let path = format!("/proc/{pid}/ns/mnt");
+        let namespace = std::fs::File::open(&path).map_err(LaunchError::file("open", &path))?;
+        let opened = std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let failed = |e: Errno| LaunchError::call(format!("enter {path}"), "setns", e.0);
+                // A thread that shares its root with others cannot change it (setns(2)).
+                process::unshare(u64::from(libc::CLONE_FS.cast_unsigned())).map_err(failed)?;
+                let mnt = u64::from(libc::CLONE_NEWNS.cast_unsigned());
+                process::setns(Fd(namespace.as_raw_fd()), mnt).map_err(failed)?;
+                self.open(mount, index)
+            });
+            inside.join()
+        });
+        let opened = opened.unwrap_or_else(|_| Err(LaunchError::Usage("the thread that opens mounts ended")));
+        opened.map(|tree| Fd(tree.into_raw_fd()))
+    }
 }
 
 type MapPair<'a> = (&'a [LinuxIdMapping], &'a [LinuxIdMapping]);

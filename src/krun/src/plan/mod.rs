@@ -104,7 +104,7 @@ impl<'a> Request<'a> {
 pub struct Tree {
     /// Index into the specification's mounts.
     pub index: usize,
-    /// The detached tree.
+    /// The detached tree; -1 if it is opened when it is this mount's turn.
     pub tree: i32,
 }
 
@@ -230,7 +230,7 @@ fn inherit(buf: &mut PlanBuf, joined: &[Joined], trees: &[Tree]) {
     let mut all = vec![fds.gate, fds.hook_output];
     all.extend(fds.stdio);
     all.extend(joined.iter().map(|join| join.fd));
-    all.extend(trees.iter().map(|tree| tree.tree));
+    all.extend(trees.iter().map(|tree| tree.tree)); // -1 is left out below
     all.retain(|fd| *fd >= 0);
     all.sort_unstable();
     all.dedup();

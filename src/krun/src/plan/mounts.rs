@@ -61,7 +61,7 @@ struct One<'a> {
 
 impl One<'_> {
     fn plan(&self, buf: &mut PlanBuf) -> Result<Planned, PlanError> {
-        let target = clean(self.mount.destination());
+        let target = self.target();
         let fstype = self.mount.typ().as_deref().unwrap_or("");
         let mut planned = Planned {
             index: u32::try_from(self.index).unwrap_or(u32::MAX),
@@ -88,6 +88,17 @@ impl One<'_> {
             self.filesystem(buf, &mut planned, fstype);
         }
         Ok(planned)
+    }
+
+    /// The destination in the container. One below the root file system's own
+    /// path on the host is taken for one in it, as runc takes it.
+    fn target(&self) -> PathBuf {
+        let target = clean(self.mount.destination());
+        let root = super::rootfs(self.request).unwrap_or_default();
+        match target.strip_prefix(&root) {
+            Ok(inside) if root != Path::new("/") => Path::new("/").join(inside),
+            _ => target,
+        }
     }
 
     fn flags(&self, target: &Path) -> u32 {
@@ -127,6 +138,7 @@ impl One<'_> {
         (planned.attr_set, planned.attr_clr) = self.options.bind_attributes(in_user);
         if let Some(tree) = self.request.trees.iter().find(|tree| tree.index == self.index) {
             planned.tree = tree.tree;
+            planned.flags |= if tree.tree < 0 { mount_flag::ASK_TREE } else { 0 };
         }
     }
 

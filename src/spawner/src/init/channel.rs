@@ -81,6 +81,22 @@ impl Channel {
         }
     }
 
+    /// Says a word and waits for the answer and the descriptor that comes with it.
+    pub fn ask_fd(&self, kind: u16, detail: u64, step: Step) -> Result<Fd, Fail> {
+        self.say(Report::of(kind, detail), step)?;
+        let mut reply = Reply::default();
+        loop {
+            match krun_sys::socket::recv_fd(self.socket, bytes_of_mut(&mut reply)) {
+                Err(Errno::EINTR) => {}
+                Ok((n, Some(fd))) if n == size_of::<Reply>() && reply.kind == u64::from(kind) => {
+                    return Ok(fd);
+                }
+                Ok(_) => return Err(Fail::new(step, 0, Errno::ECANCELED)),
+                Err(errno) => return Err(Fail::new(step, 0, errno)),
+            }
+        }
+    }
+
     /// Sends a descriptor along.
     pub fn send_fd(&self, report: Report, fd: Fd, step: Step) -> Result<(), Fail> {
         krun_sys::socket::send_fd(self.socket, bytes_of(&report), fd).at(step)

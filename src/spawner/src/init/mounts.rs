@@ -14,6 +14,7 @@ use super::path::{self, Missing, PATH_MAX};
 use super::rootfs::EMPTY_PATH;
 use super::tmpcopyup;
 use crate::plan::{Mount, mount_flag, mount_kind};
+use crate::report::kind;
 use crate::step::Step;
 
 #[allow(clippy::cast_sign_loss)] // flag bits
@@ -95,8 +96,9 @@ impl One<'_, '_> {
     }
 
     fn filesystem(&self) -> Result<(), Fail> {
+        let existed = self.exists();
         let target = self.target(Missing::Directory)?;
-        let tree = match self.new_filesystem(target) {
+        let tree = match self.new_filesystem(target, existed) {
             Err(fail) if self.has(mount_flag::FALLBACK_BIND) && refused(fail) => {
                 return self.fallback_bind(target);
             }
@@ -108,7 +110,13 @@ impl One<'_, '_> {
         self.attach(tree, target)
     }
 
-    fn new_filesystem(&self, target: Fd) -> Result<Fd, Fail> {
+    /// Whether the destination is there before it is made.
+    fn exists(&self) -> bool {
+        let opened = path::open_in_root(self.birth.root, self.text(self.m.target), 0);
+        opened.inspect(|fd| close(*fd)).is_ok()
+    }
+
+    fn new_filesystem(&self, target: Fd, existed: bool) -> Result<Fd, Fail> {
         let fs = fsopen(self.text(self.m.fstype)).on(Step::MountFsopen, self.i)?;
         if self.m.source.is_some() {
             match fsconfig_set_string(fs, c"source", self.text(self.m.source)) {
@@ -126,7 +134,7 @@ impl One<'_, '_> {
             };
             set.on(Step::MountOption, self.i).map_err(|fail| fail.with_detail(u64::from(index(n))))?;
         }
-        if self.has(mount_flag::INHERIT_MODE) {
+        if self.has(mount_flag::INHERIT_MODE) && existed {
             self.inherit_mode(fs, target)?;
         }
         fsconfig_create(fs).on(Step::MountCreate, self.i)?;
@@ -161,7 +169,13 @@ impl One<'_, '_> {
     }
 
     fn bind(&self) -> Result<(), Fail> {
-        let tree = if self.m.tree >= 0 { Fd(self.m.tree) } else { self.clone_source()? };
+        let tree = match Fd(self.m.tree) {
+            opened if opened.is_some() => opened,
+            _ if self.has(mount_flag::ASK_TREE) => {
+                self.birth.channel.ask_fd(kind::TREE, u64::from(self.m.index), Step::MountSource)?
+            }
+            _ => self.clone_source()?,
+        };
         let kind = fstat(tree).on(Step::MountSource, self.i)?;
         if kind.is(libc::S_IFLNK) && self.has(mount_flag::COPY_SYMLINK) {
             return self.copy_symlink(tree);
@@ -269,6 +283,7 @@ impl One<'_, '_> {
     /// mount(2) by the descriptor's magic link: procfs is still the host's here.
     #[inline(never)]
     fn classic(&self) -> Result<(), Fail> {
+        let existed = self.exists();
         let target = self.target(Missing::Directory)?;
         let mode = fstat(target).on(Step::MountTarget, self.i)?.mode & 0o7777;
         let mut by_fd = path::PathBuf::new();
@@ -284,7 +299,7 @@ impl One<'_, '_> {
         close(target);
         let mounted =
             path::open_in_root(self.birth.root, self.text(self.m.target), 0).on(Step::MountTarget, self.i)?;
-        if self.has(mount_flag::INHERIT_MODE) {
+        if self.has(mount_flag::INHERIT_MODE) && existed {
             let mut by_fd = path::PathBuf::new();
             descriptor_path(&mut by_fd, mounted).on(Step::MountClassic, self.i)?;
             fchmodat(Fd::CWD, by_fd.cstr(), mode).on(Step::MountClassic, self.i)?;
