@@ -131,7 +131,8 @@ fn parse_again<T: DeserializeOwned>(
 /// What runc says of an unknown value in these places, where callers look for it.
 fn runc_words(path: &str) -> &'static str {
     match path {
-        "linux.memoryPolicy.mode" => "invalid memory policy mode: ",
+        // The only member that must be there.
+        "linux.memoryPolicy" | "linux.memoryPolicy.mode" => "invalid memory policy mode: ",
         "linux.personality.domain" => "invalid personality domain: ",
         flag if flag.starts_with("linux.memoryPolicy.flags[") => "invalid memory policy flag: ",
         _ => "",
