@@ -49,6 +49,7 @@ impl Work {
             faults::parse(&text).into_iter().filter(|f| f.name.contains(filter)).collect();
         self.copy_tree()?;
         self.build().map_err(|e| io::Error::other(format!("the unchanged tree: {e}")))?;
+        fs::copy(self.krun(), self.unchanged())?;
         let mut bad = 0;
         for (n, fault) in faults.iter().enumerate() {
             let verdict = self.try_one(fault)?;
@@ -80,6 +81,11 @@ impl Work {
         self.tree.join(target)
     }
 
+    /// krun without any fault.
+    fn unchanged(&self) -> PathBuf {
+        self.tree.with_file_name("krun-unchanged")
+    }
+
     fn build(&self) -> Result<(), String> {
         let mut cargo = Command::new("cargo");
         cargo.args(["build", "-q", "-p", "krun"]).current_dir(&self.tree).env_remove("CARGO_TARGET_DIR");
@@ -101,33 +107,31 @@ impl Work {
     }
 
     fn try_one(&self, fault: &Fault) -> io::Result<Verdict> {
-        let original = self.top.join(self.krun().strip_prefix(&self.tree).unwrap_or(Path::new("")));
-        if !self.passes(&fault.test, &original)? {
+        if !self.passes(&fault.test, &self.unchanged())? {
             return Ok(Verdict::TestFailsAnyway);
         }
+        let mut originals = Vec::new();
         for edit in &fault.edits {
             let path = self.tree.join(&edit.file);
             let text = fs::read_to_string(&path)?;
             if text.matches(&edit.old).count() != 1 {
-                self.restore(fault)?;
+                restore(&originals)?;
                 return Ok(Verdict::NoSuchText(edit.file.clone()));
             }
             fs::write(&path, text.replacen(&edit.old, &edit.new, 1))?;
+            originals.push((path, text));
         }
         let verdict = match self.build() {
             Err(e) => Verdict::DoesNotBuild(e),
             Ok(()) if self.passes(&fault.test, &self.krun())? => Verdict::Survived,
             Ok(()) => Verdict::Caught,
         };
-        self.restore(fault)?;
+        restore(&originals)?;
         Ok(verdict)
     }
+}
 
-    fn restore(&self, fault: &Fault) -> io::Result<()> {
-        for edit in &fault.edits {
-            // Written anew, so that cargo sees a newer file.
-            fs::write(self.tree.join(&edit.file), fs::read(self.top.join(&edit.file))?)?;
-        }
-        Ok(())
-    }
+/// Written anew, so that cargo sees newer files.
+fn restore(originals: &[(PathBuf, String)]) -> io::Result<()> {
+    originals.iter().try_for_each(|(path, text)| fs::write(path, text))
 }

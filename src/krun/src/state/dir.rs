@@ -37,6 +37,7 @@ impl StateDir {
     /// # Errors
     /// [`StateError::Exists`] for a taken id; [`StateError::Foreign`]; [`StateError::Call`].
     pub fn create(root: &Path, id: &ContainerId) -> Result<Self, StateError> {
+        refuse_foreign_root(root)?;
         let path = root.join(id);
         let mode = Mode::from_bits_truncate(0o700);
         let made = match mkdirat(nix::fcntl::AT_FDCWD, &path, mode) {
@@ -243,6 +244,18 @@ impl StateDir {
 impl AsFd for StateDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Its owner could put a directory of his in the place of one of ours.
+fn refuse_foreign_root(root: &Path) -> Result<(), StateError> {
+    let euid = geteuid().as_raw();
+    match nix::sys::stat::stat(root) {
+        Ok(st) if st.st_uid != euid => {
+            Err(StateError::Foreign { path: root.to_owned(), owner: st.st_uid, euid })
+        }
+        // A missing one is made; what else is wrong shows with the first use.
+        _ => Ok(()),
     }
 }
 
