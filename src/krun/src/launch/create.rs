@@ -79,7 +79,9 @@ pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, 
     let mut timing = Timing::begin();
     let mut bundle = bundle::load(&options.bundle, options.config.as_deref())?;
     let facts = Facts::probe(cgroup::mountpoint().unwrap_or_else(|_| PathBuf::from("/sys/fs/cgroup")));
-    bundle::validate(&bundle, Caller { rootless: !facts.privileged, no_pivot: options.no_pivot })?;
+    // Root of a user namespace (rootless podman) needs none of its own: its engine has made one.
+    let rootless = !nix::unistd::geteuid().is_root();
+    bundle::validate(&bundle, Caller { rootless, no_pivot: options.no_pivot })?;
     check_terminal(options, &bundle.spec, mode)?;
     let handed = inherited(options.preserve_fds)?;
     // exec's defaults are those of the file, without what is handed to this one process.
