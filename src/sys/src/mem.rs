@@ -24,3 +24,22 @@ pub fn map_private_at(at: usize, fd: Fd, len: usize) -> Result<&'static mut [u8]
     // that is never unmapped; the file is sealed, so no access can fault.
     Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut u8, len) })
 }
+
+/// Gives the pages of this program's own code and constants back to the page
+/// cache, from where they come again when they are next touched: madvise(2)
+/// with MADV_DONTNEED. For a process that sleeps most of the time.
+pub fn release_text() -> Result<()> {
+    unsafe extern "C" {
+        // Made by the linker (ld(1), lld): the first segment, and the end of the code.
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    // The largest page of any architecture: the kernel rounds a length up, and
+    // what follows the code has been written to.
+    const LARGEST_PAGE: usize = 0x1_0000;
+    let start = &raw const __executable_start as usize;
+    let end = &raw const etext as usize & !(LARGEST_PAGE - 1);
+    // SAFETY: in a program linked to a fixed address nothing writes to these
+    // private mappings of its file, so the pages that come back are the same.
+    unsafe { sys!(libc::SYS_madvise, start, end.saturating_sub(start), libc::MADV_DONTNEED) }.map(drop)
+}
