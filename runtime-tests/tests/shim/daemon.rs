@@ -85,6 +85,14 @@ impl Daemon {
         Self { dir, address, client, events, pid, group, ids: Vec::new() }
     }
 
+    /// Asks for the group's shim again and goes on with that.
+    pub fn restart(&mut self) {
+        let out = command(&self.dir, &self.dir.join(&self.group), &self.group, "start", &[]);
+        assert_eq!(String::from_utf8(out.stdout).unwrap(), self.address);
+        self.client = self.connect();
+        self.pid = i32::try_from(self.client.call("Connect", Out::new().bytes(1, "")).unwrap().int(1)).unwrap();
+    }
+
     /// Another connection.
     pub fn connect(&self) -> Client {
         Client::connect(self.address.strip_prefix("unix://").unwrap())

@@ -147,6 +147,19 @@ fn shutdown_waits_for_the_last_container() {
 }
 
 #[test]
+fn a_shim_that_ends_is_found_by_nobody() {
+    let mut shim = Daemon::start();
+    for _ in 0..10 {
+        let id = shim.run(Config::default().args(&["/bin/true"]));
+        shim.call("Wait", &id).unwrap();
+        shim.call("Delete", &id).unwrap();
+        shim.call("Shutdown", &id).unwrap();
+        // At once: the old shim may still have events to deliver.
+        shim.restart();
+    }
+}
+
+#[test]
 fn stats_and_update_reach_the_cgroup() {
     let mut shim = Daemon::start();
     let id = shim.run(Config::sleeper());

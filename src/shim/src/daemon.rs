@@ -112,12 +112,10 @@ fn serve(wish: Wish, listener: UnixListener) -> Result<(), DaemonError> {
     mask.thread_block().map_err(call("sigprocmask"))?;
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(call("signalfd"))?;
-    let socket = wish.socket;
+    let socket = wish.socket.clone();
     listener.set_nonblocking(true).map_err(|source| DaemonError::File { path: socket.clone(), source })?;
-    let settings = Settings { namespace: wish.namespace, events: wish.events };
-    let ended = Shim::new(settings, listener, signals).and_then(|mut shim| shim.run());
-    let _ = fs::remove_file(&socket);
-    ended.map_err(call("epoll"))
+    let settings = Settings { namespace: wish.namespace, events: wish.events, socket: wish.socket };
+    Shim::new(settings, listener, signals).and_then(|mut shim| shim.run()).map_err(call("epoll"))
 }
 
 /// Lets go of containerd's pipes. What the shim has to say goes to the `log`

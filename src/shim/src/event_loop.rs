@@ -22,6 +22,8 @@ use crate::task::Task;
 use crate::workers::{Then, Workers};
 use copies::Copying;
 
+/// Time without work after which an idle shim gives its code's memory back.
+const IDLE: Duration = Duration::from_secs(5);
 /// Longest wait for the last events to be delivered at shutdown.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
@@ -63,6 +65,8 @@ pub enum Timer {
     Drained(ProcessKey),
     /// A logging program that was asked to end.
     Logger(i32),
+    /// Nothing may have happened for a while.
+    Idle,
 }
 
 /// What the daemon was started with.
@@ -72,6 +76,8 @@ pub struct Settings {
     pub namespace: String,
     /// Path of the events service's socket.
     pub events: String,
+    /// Path of the socket that is served.
+    pub socket: String,
 }
 
 /// The shim.
@@ -90,13 +96,15 @@ pub struct Shim {
     epoll: Epoll,
     sources: BTreeMap<u64, Source>,
     next_token: u64,
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     signals: SignalFd,
     clients: BTreeMap<u64, Connection>,
     copies: BTreeMap<u64, Copying>,
     publisher: Publisher,
     timers: Vec<(Instant, Timer)>,
     ending: Option<Instant>,
+    /// When a worker last had something done; `None` once the memory is back.
+    worked: Option<Instant>,
     /// Children have ended that only a quiet pool may collect.
     orphans: bool,
 }
@@ -115,17 +123,19 @@ impl Shim {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             sources: BTreeMap::new(),
             next_token: 0,
-            listener,
+            listener: None,
             signals,
             clients: BTreeMap::new(),
             copies: BTreeMap::new(),
             publisher,
             timers: Vec::new(),
             ending: None,
+            worked: None,
             orphans: false,
         };
         let token = shim.token(Source::Listener);
-        shim.epoll.add(&shim.listener, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        shim.epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        shim.listener = Some(listener);
         let token = shim.token(Source::Signals);
         shim.epoll.add(&shim.signals, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
         let token = shim.token(Source::Workers);
@@ -161,8 +171,12 @@ impl Shim {
         }
     }
 
-    /// Ends the loop once the last events are out.
+    /// Ends the loop once the last events are out. The socket goes at once:
+    /// the next container of the group needs another shim.
     pub fn end(&mut self) {
+        if self.listener.take().is_some() {
+            let _ = std::fs::remove_file(&self.settings.socket);
+        }
         self.ending.get_or_insert(Instant::now() + LAST_EVENTS);
     }
 
@@ -184,7 +198,12 @@ impl Shim {
         match source {
             Source::Listener => self.accept(),
             Source::Signals => self.signal(),
-            Source::Workers => self.workers.take_done().into_iter().for_each(|then: Then| then(self)),
+            Source::Workers => {
+                self.workers.take_done().into_iter().for_each(|then: Then| then(self));
+                if self.worked.replace(Instant::now()).is_none() {
+                    self.after(IDLE, Timer::Idle);
+                }
+            }
             Source::Publisher => {
                 self.publisher.readable();
                 if self.publisher.fd().is_none() {
@@ -206,8 +225,9 @@ impl Shim {
     }
 
     fn accept(&mut self) {
-        let Ok((stream, _)) = self.listener.accept() else { return };
-        let _ = self.add_client(stream);
+        if let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) {
+            let _ = self.add_client(stream);
+        }
     }
 
     fn add_client(&mut self, stream: UnixStream) -> std::io::Result<()> {
@@ -317,12 +337,26 @@ impl Shim {
         self.timers.push((Instant::now() + delay, timer));
     }
 
+    /// Creating a container touches most of the code, waiting for its end next
+    /// to none: a node's memory is better spent on the containers.
+    fn rest(&mut self) {
+        let Some(worked) = self.worked else { return };
+        match IDLE.checked_sub(worked.elapsed()) {
+            Some(rest) if !rest.is_zero() => self.after(rest, Timer::Idle),
+            _ => {
+                self.worked = None;
+                let _ = krun_sys::mem::release_text();
+            }
+        }
+    }
+
     fn fire_timers(&mut self) {
         let now = Instant::now();
         while let Some(at) = self.timers.iter().position(|(at, _)| *at <= now) {
             match self.timers.swap_remove(at).1 {
                 Timer::Drained(key) => crate::task::lifecycle::drained(self, &key),
                 Timer::Logger(pid) => crate::reaper::kill_child(pid),
+                Timer::Idle => self.rest(),
             }
         }
     }
