@@ -25,7 +25,7 @@ need containerd containerd runc runc busybox busybox-static ip iproute2 script b
 for engine in "${engines[@]}"; do
     case $engine in
     docker) need dockerd docker.io iptables iptables ;;
-    podman) need podman podman conmon conmon ;;
+    podman) need podman podman conmon conmon newuidmap uidmap ;;
     cri | bench-shim)
         need /usr/lib/cni/bridge containernetworking-plugins /usr/bin/python3 python3 iptables iptables
         /usr/bin/python3 -c 'import grpc' 2>/dev/null || apt-get install -y --no-install-recommends python3-grpcio >&2
