@@ -174,6 +174,17 @@ fn kill_of_a_created_container() {
     c.delete(&[]).expect_ok();
 }
 
+/// The first process of a pid namespace ignores signals without a handler, but
+/// who stops a container before it was started means it.
+#[test]
+fn term_ends_a_created_container() {
+    let s = Sandbox::new();
+    let (id, bundle) = s.bundle(Config::sleeper());
+    s.call(["create", "--bundle"]).arg(&bundle.dir).arg(&id).run().expect_ok();
+    s.call(["kill", &id, "TERM"]).run().expect_ok();
+    assert!(eventually(|| s.call(["state", &id]).run().stdout.contains("stopped")));
+}
+
 #[test]
 fn kill_all_without_a_pid_namespace() {
     let s = Sandbox::new();

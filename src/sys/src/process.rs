@@ -207,6 +207,22 @@ pub fn sigaction_simple(signal: i32, ignore: bool) -> Result<()> {
     unsafe { sys!(libc::SYS_rt_sigaction, signal, act.as_ptr(), 0, 8) }.map(drop)
 }
 
+/// rt_sigaction(2) to a handler that ends the process with 128 plus the signal.
+/// The first process of a pid namespace would not die of it otherwise
+/// (pid_namespaces(7)).
+pub fn sigaction_exit(signal: i32) -> Result<()> {
+    extern "C" fn die(signal: i32) -> ! {
+        exit(signal.wrapping_add(128))
+    }
+    // x86_64 wants a restorer for a return that never comes.
+    const SA_RESTORER: u64 = 0x0400_0000;
+    let handler = die as *const () as u64;
+    let act: [u64; 4] = [handler, SA_RESTORER, handler, 0];
+    // SAFETY: act is the kernel's struct sigaction and outlives the call; the
+    // handler makes one system call and does not return.
+    unsafe { sys!(libc::SYS_rt_sigaction, signal, act.as_ptr(), 0, 8) }.map(drop)
+}
+
 /// sethostname(2)
 pub fn sethostname(name: &CStr) -> Result<()> {
     // SAFETY: name outlives the call.

@@ -42,6 +42,11 @@ fn executable(path: &CStr) -> krun_sys::Result<()> {
 /// Says that all is well and waits for `start`. The FIFO is open for writing
 /// here too, so that it does not read as ended before anyone came.
 pub fn stand_at_gate(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    // A container that has not started can be ended as one that has; execve
+    // takes the handlers away.
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        process::sigaction_exit(signal).at(Step::SignalReset)?;
+    }
     birth.channel.say(Report::of(kind::GATE, 0), Step::Gate)?;
     birth.channel.past_gate();
     let gate = Fd(birth.view.plan.fds.gate);
