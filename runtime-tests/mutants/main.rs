@@ -67,10 +67,11 @@ impl Work {
         Ok(bad == 0)
     }
 
-    /// The sources as they are now, committed or not.
+    /// The sources as they are now, committed or not; newer than whatever an
+    /// earlier run built from them.
     fn copy_tree(&self) -> io::Result<()> {
         fs::create_dir_all(&self.tree)?;
-        let list = "git ls-files -z --cached --others --exclude-standard | cpio -0pdmu --quiet \"$1\"";
+        let list = "git ls-files -z --cached --others --exclude-standard | cpio -0pdu --quiet \"$1\"";
         let list = ["-c", list, "sh", &self.tree.display().to_string()].map(str::to_owned);
         let status = Command::new("sh").args(list).current_dir(&self.top).status()?;
         if status.success() { Ok(()) } else { Err(io::Error::other("copying the tree failed")) }
