@@ -90,7 +90,8 @@ impl Daemon {
         let out = command(&self.dir, &self.dir.join(&self.group), &self.group, "start", &[]);
         assert_eq!(String::from_utf8(out.stdout).unwrap(), self.address);
         self.client = self.connect();
-        self.pid = i32::try_from(self.client.call("Connect", Out::new().bytes(1, "")).unwrap().int(1)).unwrap();
+        self.pid =
+            i32::try_from(self.client.call("Connect", Out::new().bytes(1, "")).unwrap().int(1)).unwrap();
     }
 
     /// Another connection.

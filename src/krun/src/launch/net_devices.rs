@@ -65,7 +65,7 @@ impl NetDevices {
             });
             inside.join()
         });
-        arrived.unwrap_or_else(|_| Err(LaunchError::Usage("the thread that moves network devices ended")))
+        arrived.unwrap_or(Err(LaunchError::Usage("the thread that moves network devices ended")))
     }
 }
 
