@@ -4,6 +4,7 @@
 mod capabilities;
 mod cgroups;
 mod cli;
+mod delegation;
 mod devices;
 mod errors;
 mod exec;
@@ -11,6 +12,7 @@ mod hooks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod notify;
 mod plan_check;
 mod process;
 mod rootfs;

@@ -86,7 +86,7 @@ fn one(hook: &Hook, json: &[u8]) -> Result<(), String> {
     let _ = output.rewind().and_then(|()| output.read_to_string(&mut text));
     let how = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (_, Some(signal)) => format!("signal {signal}"),
+        (_, Some(signal)) => super::ending::by_signal(signal),
         _ => "no exit status".to_owned(),
     };
     Err(format!("{}: {how}, output: {}", path.display(), text.trim()))

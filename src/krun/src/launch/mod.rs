@@ -12,6 +12,7 @@ mod born;
 mod cgroup_owner;
 mod create;
 mod deliver;
+mod ending;
 mod error;
 mod exec;
 mod filter;

@@ -145,10 +145,17 @@ impl Proxy {
     /// The host's socket.
     pub fn forward(&self, main_pid: i32) -> Result<bool, LaunchError> {
         let mut buf = [0u8; LONGEST];
+        let mut ready = false;
         // Descriptors that come along (BARRIER, FDSTORE) are closed by the kernel, as no room is made for them:
         // that is the answer a barrier waits for.
-        let Ok(n) = self.socket.recv(&mut buf) else { return Ok(false) };
-        let said = for_the_host(buf.get(..n).unwrap_or_default());
+        while let Ok(n) = self.socket.recv(&mut buf) {
+            ready |= self.say(&for_the_host(buf.get(..n).unwrap_or_default()), main_pid)?;
+        }
+        Ok(ready)
+    }
+
+    /// Tells the host; after READY also what the main process is. `true` if it was READY.
+    fn say(&self, said: &[u8], main_pid: i32) -> Result<bool, LaunchError> {
         let failed = |error: std::io::Error| LaunchError::Call {
             what: "forward to NOTIFY_SOCKET".to_owned(),
             call: "send",
@@ -157,7 +164,7 @@ impl Proxy {
         if said.is_empty() {
             return Ok(false);
         }
-        self.host.send(&said).map_err(failed)?;
+        self.host.send(said).map_err(failed)?;
         if !said.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"READY=")) {
             return Ok(false);
         }

@@ -8,7 +8,7 @@ use krun_spawner::step::{Object, Step};
 use krun_sys::process::Exit;
 use nix::errno::Errno;
 
-use super::LaunchError;
+use super::{LaunchError, ending};
 
 /// A failure of the spawner, in words.
 pub fn failure(view: View<'_>, failure: Failure<LaunchError>, hook_output: &str) -> LaunchError {
@@ -183,8 +183,7 @@ fn hook(view: View<'_>, step: Step, report: &Report, output: &str) -> Option<Lau
         Step::HookTimeout | Step::StartHookTimeout => format!("{name}: timed out"),
         Step::HookFailed | Step::StartHookFailed if output.starts_with("exec ") => output.trim().to_owned(),
         Step::HookFailed | Step::StartHookFailed => {
-            let how = if report.detail >> 32 != 0 { "signal" } else { "exit status" };
-            format!("{name}: {how} {}, output: {}", report.detail & 0xffff_ffff, output.trim())
+            format!("{name}: {}, output: {}", ending::of_report(report.detail), output.trim())
         }
         _ => format!("{name}: {}: {}", step.call(), crate::errno_text(Errno::from_raw(report.errno))),
     };

@@ -41,12 +41,18 @@ pub(super) fn spawn(
     };
     // The words are runc's, which its users' tools look for.
     crate::log::debug(format_args!("nsexec container setup: clone3 flags {:#x}", view.plan.clone_flags));
+    if !view.plan.seccomp.filter.is_empty() {
+        crate::log::debug(format_args!("seccomp filter flags: {}", view.plan.seccomp.flags));
+    }
     window::enter();
     let done = parent::spawn(&request, born);
     window::leave();
     if let Ok(spawned) = &done {
         crate::log::debug(format_args!("child process in init(): pid {}", spawned.pid));
         crate::log::debug("init: closing the pipe to signal completion");
+        if born.record.is_none() {
+            crate::log::debug("setns_init: about to exec");
+        }
     }
     done.map_err(|failure| render::failure(view, failure, &output.map(Output::text).unwrap_or_default()))
 }

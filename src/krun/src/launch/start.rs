@@ -94,10 +94,7 @@ fn describe(report: &Report) -> LaunchError {
             let index = report.index as usize;
             let reason = match step {
                 Step::StartHookTimeout => "timed out".to_owned(),
-                Step::StartHookFailed if report.detail >> 32 != 0 => {
-                    format!("signal {}", report.detail & 0xffff_ffff)
-                }
-                Step::StartHookFailed => format!("exit status {}", report.detail),
+                Step::StartHookFailed => super::ending::of_report(report.detail),
                 _ => errno,
             };
             return LaunchError::Hook { kind: "startContainer", index, reason };

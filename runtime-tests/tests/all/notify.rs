@@ -1,0 +1,108 @@
+//! `NOTIFY_SOCKET`: the container speaks to its own socket, the host's hears it.
+
+use runtime_tests::{Config, Sandbox, requires};
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+/// The host's side: a socket in the sandbox, and what arrived there.
+struct Host {
+    path: String,
+    socket: UnixDatagram,
+}
+
+impl Host {
+    fn new(s: &Sandbox) -> Host {
+        let path = s.path("host-notify.sock");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Host { path, socket }
+    }
+
+    fn next(&self) -> String {
+        let mut buf = [0u8; 4096];
+        let n = self.socket.recv(&mut buf).expect("a message");
+        String::from_utf8_lossy(&buf[..n]).into_owned()
+    }
+}
+
+/// Says the words to the container's socket, then waits to be killed.
+fn speaker(words: &str) -> Config {
+    Config::default().args(&["/probe", "notify", words, "--", "ready-sleep"])
+}
+
+#[test]
+fn ready_main_pid_and_barrier_come_in_order() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let host = Host::new(&s);
+    let (id, b) = s.bundle(speaker("READY=1\nMAINPID=1"));
+    let running = s.call(["run", "-d", "-b"]).arg(&b.dir).arg(&id).env("NOTIFY_SOCKET", &host.path).start();
+    assert_eq!(host.next().lines().next(), Some("READY=1"));
+    let main = host.next();
+    assert_eq!(host.next().trim(), "BARRIER=1");
+    running.wait().expect_ok();
+    let state = s.call(["state", &id]).run().expect_ok().json();
+    assert_eq!(main.trim(), format!("MAINPID={}", state["pid"]), "the pid on the host");
+}
+
+#[test]
+fn start_proxies_for_a_created_container() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let host = Host::new(&s);
+    let (id, b) = s.bundle(speaker("READY=1"));
+    s.call(["create", "-b"]).arg(&b.dir).arg(&id).env("NOTIFY_SOCKET", &host.path).run().expect_ok();
+    let running = s.call(["start", &id]).env("NOTIFY_SOCKET", &host.path).start();
+    assert_eq!(host.next().lines().next(), Some("READY=1"));
+    assert!(host.next().starts_with("MAINPID="));
+    assert_eq!(host.next().trim(), "BARRIER=1");
+    running.wait().expect_ok();
+}
+
+#[test]
+fn a_container_that_ends_without_a_word_holds_nobody_up() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let host = Host::new(&s);
+    let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
+    s.call(["run", "-d", "-b"]).arg(&b.dir).arg(&id).env("NOTIFY_SOCKET", &host.path).run().expect_ok();
+}
+
+#[test]
+fn status_goes_through_and_the_main_process_is_the_runtime_while_it_stays() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let host = Host::new(&s);
+    let (id, b) = s.bundle(Config::default().args(&[
+        "/probe",
+        "notify",
+        "STATUS=warming up",
+        "--",
+        "notify",
+        "READY=1",
+    ]));
+    let running = s.call(["run", "-b"]).arg(&b.dir).arg(&id).env("NOTIFY_SOCKET", &host.path).start();
+    let pid = running.pid();
+    assert_eq!(host.next().trim(), "STATUS=warming up");
+    assert_eq!(host.next().trim(), "READY=1");
+    assert_eq!(host.next().trim(), format!("MAINPID={pid}"));
+    assert_eq!(host.next().trim(), "BARRIER=1");
+    running.wait().expect_ok();
+}
+
+#[test]
+fn the_container_cannot_change_the_directory_and_exec_does_not_inherit_the_variable() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let host = Host::new(&s);
+    let (id, b) = s.bundle(speaker("READY=1"));
+    let running = s.call(["run", "-d", "-b"]).arg(&b.dir).arg(&id).env("NOTIFY_SOCKET", &host.path).start();
+    // The runtime waits for its barrier to be read.
+    while host.next().trim() != "BARRIER=1" {}
+    running.wait().expect_ok();
+    let out = s.call(["exec", &id, "/probe", "report"]).run().expect_ok();
+    let report = &out.lines()[0];
+    assert_eq!(report["env"]["NOTIFY_SOCKET"], runtime_tests::json!(null));
+    let mount = crate::mount_on(report, "/run/notify");
+    assert!(crate::has_option(&mount, "ro") && crate::has_option(&mount, "noexec"), "{mount}");
+}
