@@ -66,7 +66,7 @@ for program in /krun/tests/*; do
     name=\${program##*/}
     echo "== \$name"
     \$program --list --format terse $filter 2>/dev/null | sed -n "s/: test\$/ \$name/p" >> /out/tests
-    (cd /data/tmp && \$program $filter) || failed=1
+    (cd /data/tmp && \$program --color never $filter) || failed=1
 done
 echo "== processors"
 ${KRUN_VM_PROCESSORS:-sh /krun/processors.sh} || failed=1
@@ -78,7 +78,7 @@ status=0
     --add "$stage/krun" --add "$stage/containerd-shim-krun-v2" --add "$stage/probe" \
     --add "$here/processors.sh" --add "$stage/processors" --add "$stage/tests" --add "$stage/suite" --add "$top/src:$top/src" \
     --add "$top/rootfs-fixtures:$top/rootfs-fixtures" --add "$stage/krun:$bins/krun" \
-    --timeout "${KRUN_VM_TIMEOUT:-1200}" --idle "${KRUN_VM_IDLE:-300}" \
+    --timeout "${KRUN_VM_TIMEOUT:-2400}" --idle "${KRUN_VM_IDLE:-300}" \
     --out "$results" --console "$results/log" --cmd 'sh /krun/suite' || status=$?
 "$here/report.sh" one "$results" || status=1
 exit "$status"
