@@ -3,7 +3,7 @@
 use crate::client::{ALREADY_EXISTS, FAILED_PRECONDITION, NOT_FOUND, UNIMPLEMENTED};
 use crate::daemon::{Daemon, until};
 use crate::wire::Out;
-use runtime_tests::{Config, host};
+use runtime_tests::{Config, host, json, requires};
 
 const KILL: u64 = 9;
 const TERM: u64 = 15;
@@ -144,6 +144,36 @@ fn shutdown_waits_for_the_last_container() {
     until("the shim is gone", || host::is_dead(pid));
     let socket = shim.address.strip_prefix("unix://").unwrap();
     assert!(!std::path::Path::new(socket).exists());
+}
+
+#[test]
+fn the_oom_killer_is_told_before_the_exit() {
+    requires!(Controller("memory"));
+    let mut shim = Daemon::start();
+    let config =
+        Config::default().set("/linux/resources/memory", json!({"limit": 16 << 20, "swap": 16 << 20}));
+    // busybox's dd takes its block in one piece.
+    let id =
+        shim.run(config.args(&["/bin/busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]));
+    let status = shim.call("Wait", &id).unwrap().int(1);
+    assert_eq!(status, 137);
+    assert_eq!(shim.topics(4), ["create", "start", "oom", "exit"]);
+    shim.call("Delete", &id).unwrap();
+}
+
+#[test]
+fn limits_show_in_stats_and_update_changes_them() {
+    requires!(Controller("memory"), Controller("pids"));
+    let mut shim = Daemon::start();
+    let limits = json!({"memory": {"limit": 64 << 20}, "pids": {"limit": 50}, "devices": []});
+    let id = shim.run(Config::sleeper().set("/linux/resources", limits));
+    let mut metrics = || shim.call("Stats", &id).unwrap().message(1).message(2);
+    assert_eq!((metrics().message(1).int(2), metrics().message(4).int(33)), (50, 64 << 20));
+    let resources =
+        Out::new().bytes(1, "r").bytes(2, json!({"memory": {"limit": 80 << 20}}).to_string()).done();
+    shim.client.call("Update", Out::new().bytes(1, &id).bytes(2, resources)).unwrap();
+    let metrics = shim.call("Stats", &id).unwrap().message(1).message(2);
+    assert_eq!(metrics.message(4).int(33), 80 << 20);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::daemon::Daemon;
 use crate::wire::Out;
-use runtime_tests::{Config, raw};
+use runtime_tests::{Config, raw, requires};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,38 +58,55 @@ fn a_bind_read_only() {
     end(&mut shim, &id, &rootfs);
 }
 
-#[test]
-fn an_overlay_with_more_layers_than_a_page_holds() {
-    let mut shim = Daemon::start();
+/// An overlay of 60 layers and the bundle's rootfs, whose options are longer
+/// than a page. `below` and `own` are directories of the shim's, for the layers
+/// and for the rootfs: how much of their paths is common decides how they fit.
+fn many_layers(shim: &mut Daemon, below: &str, own: &str) {
     let script = Config::default().args(&["/bin/sh", "-c", "cat /mark-0 /mark-59 && echo x > /new"]);
     let mut upper = PathBuf::new();
-    let (id, rootfs) = run(&mut shim, script, |shim, layer| {
+    let (id, rootfs) = run(shim, script, |shim, layer| {
         upper = shim.dir.join("upper");
         let work = shim.dir.join("work");
-        fs::create_dir_all(&work).unwrap();
-        fs::create_dir_all(&upper).unwrap();
+        let last = shim.dir.join(own).join("last");
+        for dir in [&upper, &work, &shim.dir.join(own)] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        fs::rename(layer, &last).unwrap();
         let mut layers = Vec::new();
         for n in 0..60 {
-            let dir = shim.dir.join(format!(
-                "snapshots-with-a-name-that-is-rather-long-so-that-sixty-of-them-fill-a-page-{n}/fs"
-            ));
+            let dir = shim.dir.join(below).join(format!("{n}/fs"));
             fs::create_dir_all(&dir).unwrap();
             fs::write(dir.join(format!("mark-{n}")), "").unwrap();
             layers.push(dir.display().to_string());
         }
-        layers.push(layer.display().to_string());
+        layers.push(last.display().to_string());
         let lower = format!("lowerdir={}", layers.join(":"));
         assert!(lower.len() > 4096);
         let upper = format!("upperdir={}", upper.display());
         mount("overlay", "overlay", &[&format!("workdir={}", work.display()), &upper, &lower])
     });
     assert_eq!(shim.call("Wait", &id).unwrap().int(1), 0);
-    end(&mut shim, &id, &rootfs);
+    end(shim, &id, &rootfs);
     assert!(upper.join("new").exists());
+}
+
+const LONG: &str = "snapshots-in-a-directory-with-a-name-that-is-so-long-that-sixty-of-them-fill-a-page";
+
+#[test]
+fn an_overlay_with_more_layers_than_a_page_holds() {
+    requires!(Filesystem("overlay"));
+    many_layers(&mut Daemon::start(), LONG, LONG);
+}
+
+#[test]
+fn an_overlay_whose_layers_have_little_in_common() {
+    requires!(Filesystem("overlay"), Kernel(6, 5));
+    many_layers(&mut Daemon::start(), LONG, "elsewhere");
 }
 
 #[test]
 fn an_overlay_whose_layers_are_idmapped() {
+    requires!(Filesystem("overlay"), Kernel(5, 19));
     let mut shim = Daemon::start();
     let (id, rootfs) = run(&mut shim, Config::sleeper(), |shim, layer| {
         raw::chown(&layer.join("etc/passwd"), 5, 7).unwrap();
