@@ -83,16 +83,17 @@ impl Table {
         Self { abi, calls: BTreeMap::new(), newest: None, default }
     }
 
-    /// Adds one entry of `linux.seccomp.syscalls`; `path` is its JSON path.
+    /// Adds one entry of `linux.seccomp.syscalls`, whose JSON path is `path`
+    /// and whose known names are `calls`.
     pub(super) fn add(
         &mut self,
         entry: &LinuxSyscall,
+        calls: &[(&str, Call)],
         action: Return,
         path: &str,
     ) -> Result<(), SeccompError> {
         let alternatives = conditions(entry.args().as_deref().unwrap_or_default(), path)?;
-        for name in entry.names() {
-            let Some(call) = Call::named(name) else { continue };
+        for &(name, call) in calls {
             self.mention(call);
             if action == self.default {
                 continue;
