@@ -251,5 +251,5 @@ fn exec_gets_the_parent_s_death_signal_cleared() {
     let r = &c.exec_probe(&["report"])[0];
     assert_eq!(r["pdeathsig"], 0);
     assert_eq!(r["signals"]["blocked"], json!([]));
-    assert_eq!(r["signals"]["ignored"], json!([]));
+    assert!(!r["signals"]["ignored"].as_array().unwrap().contains(&json!(libc::SIGPIPE)));
 }
