@@ -81,7 +81,7 @@ impl One<'_> {
             planned.kind = mount_kind::REMOUNT;
             (planned.attr_set, planned.attr_clr) = (self.options.set, self.options.clear);
         } else if bind {
-            self.bind(buf, &mut planned);
+            self.bind(buf, &mut planned)?;
         } else if fstype == "cgroup" || fstype == "cgroup2" {
             self.cgroup(buf, &mut planned);
         } else {
@@ -130,7 +130,14 @@ impl One<'_> {
         Err(PlanError::conflict(path, "\"/proc\" cannot be mounted because it is not of type proc"))
     }
 
-    fn bind(&self, buf: &mut PlanBuf, planned: &mut Planned) {
+    fn bind(&self, buf: &mut PlanBuf, planned: &mut Planned) -> Result<(), PlanError> {
+        if let Some(option) = self.options.data.first() {
+            // The kernel would not look at it.
+            let reason = format!(
+                "invalid mount: bind mounts cannot have any filesystem-specific options applied ({option:?})"
+            );
+            return Err(PlanError::conflict(format!("mounts[{}].options", self.index), reason));
+        }
         planned.kind = mount_kind::BIND;
         let source = self.request.bundle.join(self.mount.source().as_deref().unwrap_or(Path::new("")));
         planned.source = buf.path(&source);
@@ -140,6 +147,7 @@ impl One<'_> {
             planned.tree = tree.tree;
             planned.flags |= if tree.tree < 0 { mount_flag::ASK_TREE } else { 0 };
         }
+        Ok(())
     }
 
     /// cgroup v2 of the container's own namespace; or, where the kernel refuses

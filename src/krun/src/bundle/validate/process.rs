@@ -35,6 +35,7 @@ pub fn check(process: &Process) -> Result<(), BundleError> {
     scheduler(process)?;
     io_priority(process)?;
     selinux(process)?;
+    apparmor(process)?;
     oom_score(process)
 }
 
@@ -122,6 +123,20 @@ fn selinux(process: &Process) -> Result<(), BundleError> {
     Err(BundleError::field(
         "process.selinuxLabel",
         "selinux label is specified in config, but selinux is disabled or not supported",
+    ))
+}
+
+/// The same for a profile; the kernel says so itself, even where securityfs is not mounted.
+fn apparmor(process: &Process) -> Result<(), BundleError> {
+    let profile = process.apparmor_profile().as_deref().unwrap_or_default();
+    let enabled =
+        || std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"));
+    if profile.is_empty() || enabled() {
+        return Ok(());
+    }
+    Err(BundleError::field(
+        "process.apparmorProfile",
+        format!("unable to apply apparmor profile {profile:?}: AppArmor is disabled or not supported"),
     ))
 }
 
