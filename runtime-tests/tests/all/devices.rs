@@ -190,7 +190,7 @@ fn device_rules_apply_in_order() {
     assert_eq!(lines[2]["errno"], "EPERM");
     assert_eq!(lines[4]["errno"], "EPERM", "the later rule wins: {}", lines[4]);
     // Allowed by the cgroup, so the kernel looks for a driver.
-    assert_eq!(lines[6]["errno"], "ENODEV", "{}", lines[6]);
+    assert!(["ENODEV", "ENXIO"].iter().any(|errno| lines[6]["errno"] == *errno), "{}", lines[6]);
 }
 
 #[test]

@@ -150,6 +150,14 @@ fn tolerate_process(process: &mut Value) {
     if let Some(process) = process.as_object_mut() {
         process.entry("user").or_insert_with(|| Value::Object(serde_json::Map::default()));
     }
+    for flag in process.pointer_mut("/scheduler/flags").and_then(Value::as_array_mut).into_iter().flatten() {
+        // The kernel's names, which the parsed type spells otherwise.
+        match flag.as_str() {
+            Some("SCHED_FLAG_RESET_ON_FORK") => *flag = "SCHED_RESET_ON_FORK".into(),
+            Some("SCHED_FLAG_DL_OVERRUN") => *flag = "SCHED_FLAG_D_L_OVERRUN".into(),
+            _ => {}
+        }
+    }
     let Some(sets) = process.get_mut("capabilities").and_then(Value::as_object_mut) else { return };
     for (set, names) in sets.iter_mut() {
         let Some(names) = names.as_array_mut() else { continue };

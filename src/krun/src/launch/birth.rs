@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use krun_spawner::parent::Spawned;
 use krun_spawner::plan::Fds;
+use krun_sys::process::Exit;
 use krun_sys::{Fd, owned};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -144,6 +145,7 @@ impl Launch<'_> {
         let (state, console, mut timing) = (born.state, born.console, born.timing);
         timing.mark("spawn");
         let created = self.finish(spawned, state, console)?;
+        self.refuse_killed(&created, cgroup.as_ref())?;
         timing.mark("deliver");
         if self.options.timing {
             timing.print();
@@ -172,6 +174,23 @@ impl Launch<'_> {
             return Err(error);
         }
         Ok(created)
+    }
+
+    /// With `run` a child that was killed on its way to the program looks like
+    /// a program that ended at once; the cgroup knows better.
+    fn refuse_killed(&self, created: &Created, cgroup: Option<&Cgroup>) -> Result<(), LaunchError> {
+        if self.mode == Command::Create {
+            return Ok(());
+        }
+        let look = nix::libc::WNOHANG | nix::libc::WNOWAIT;
+        let exit = krun_sys::process::waitid_pidfd(Fd(created.pidfd.as_raw_fd()), look).ok().flatten();
+        if exit != Some(Exit::Signal(nix::libc::SIGKILL)) {
+            return Ok(());
+        }
+        match cgroup.map(Cgroup::oom_kills) {
+            Some(Ok(1..)) => Err(LaunchError::Died("it was OOM-killed (memory limit too low?)".to_owned())),
+            _ => Ok(()),
+        }
     }
 
     fn deliver(&self, created: &mut Created) -> Result<(), LaunchError> {

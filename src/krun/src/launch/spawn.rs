@@ -44,6 +44,9 @@ pub(super) fn spawn(
     if !view.plan.seccomp.filter.is_empty() {
         crate::log::debug(format_args!("seccomp filter flags: {}", view.plan.seccomp.flags));
     }
+    if !view.plan.seccomp.filter.is_empty() {
+        crate::log::debug(format_args!("seccomp filter flags: {}", view.plan.seccomp.flags));
+    }
     window::enter();
     let done = parent::spawn(&request, born);
     window::leave();

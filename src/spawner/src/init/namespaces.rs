@@ -34,19 +34,21 @@ pub fn enter(birth: &mut Birth<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
-/// A time namespace is entered at execve (Linux 6.1); until then its offsets
-/// may be written (time_namespaces(7)).
+/// A time namespace's offsets may be written until someone is in it; an execve
+/// does not enter it on every kernel, so setns(2) does (time_namespaces(7)).
 pub fn time_namespace(view: &View<'_>) -> Result<(), Fail> {
     const CLONE_NEWTIME: u64 = 0x80;
     unshare(CLONE_NEWTIME).at(Step::TimeNamespace)?;
     let offsets = view.arena.cstr(view.plan.time_offsets).to_bytes();
-    if offsets.is_empty() {
-        return Ok(());
+    let open = |path, flags| openat(Fd::CWD, path, flags | libc::O_CLOEXEC, 0).at(Step::TimeNamespace);
+    if !offsets.is_empty() {
+        let fd = open(c"/proc/self/timens_offsets", libc::O_WRONLY)?;
+        write(fd, offsets).at(Step::TimeNamespace)?;
+        close(fd);
     }
-    let fd = openat(Fd::CWD, c"/proc/self/timens_offsets", libc::O_WRONLY | libc::O_CLOEXEC, 0)
-        .at(Step::TimeNamespace)?;
-    write(fd, offsets).at(Step::TimeNamespace)?;
-    close(fd);
+    let own = open(c"/proc/self/ns/time_for_children", libc::O_RDONLY)?;
+    setns(own, CLONE_NEWTIME).at(Step::TimeNamespace)?;
+    close(own);
     Ok(())
 }
 
