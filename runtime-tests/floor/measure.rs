@@ -49,7 +49,8 @@ pub fn measure(words: &[&CStr]) -> Result<i32, Failed> {
         }
     }
     let wall = now() - begin;
-    let line = format!("{wall} {} {} {}\n", spent.cpu_ns, spent.peak_kib, spent.failed);
+    // A line of its own: what a command printed may end without one.
+    let line = format!("\n{wall} {} {} {}\n", spent.cpu_ns, spent.peak_kib, spent.failed);
     let _ = krun_sys::fs::write(krun_sys::Fd(1), line.as_bytes());
     Ok(0)
 }
