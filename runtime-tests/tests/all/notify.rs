@@ -18,6 +18,7 @@ impl Host {
         Host { path, socket }
     }
 
+    #[track_caller]
     fn next(&self) -> String {
         let mut buf = [0u8; 4096];
         let n = self.socket.recv(&mut buf).expect("a message");
