@@ -1,6 +1,7 @@
 //! User namespaces.
 
 use crate::mount_on;
+use runtime_tests::host::mount_table;
 use runtime_tests::{Config, Sandbox, json, raw, requires};
 
 /// A root filesystem that the mapped root owns.
@@ -219,4 +220,32 @@ fn sub_ids_in_several_ranges() {
     b.write(&c).unwrap();
     let r = s.run_bundle(&id, &b).expect_ok().lines().remove(0);
     assert_eq!(r["uid_map"].as_str().unwrap().lines().count(), 3);
+}
+
+/// The source of a bind is opened by krun, outside of the container's mount
+/// namespace, where it may be shared with the host: nothing that is mounted on
+/// it in the container may reach the host.
+#[test]
+fn mounts_on_a_bind_stay_in_the_container() {
+    const MS_SHARED: u64 = 1 << 20;
+    requires!(UserNamespace);
+    let s = Sandbox::new();
+    let source = s.dir().join("shared");
+    std::fs::create_dir_all(&source).unwrap();
+    let path = source.to_str().unwrap();
+    raw::mount("none", path, "tmpfs", 0, "mode=777").unwrap();
+    raw::mount("", path, "", MS_SHARED, "").unwrap();
+    std::fs::create_dir(source.join("inner")).unwrap();
+    let c = Config::default().mount("/bound", "bind", path, &["rbind"]).mount(
+        "/bound/inner",
+        "tmpfs",
+        "tmpfs",
+        &["ro"],
+    );
+    let (id, b) = mapped(&s, c);
+    let report = s.run_bundle(&id, &b).expect_ok().lines().remove(0);
+    assert_eq!(mount_on(&report, "/bound/inner")["fstype"], "tmpfs");
+    let inner = format!("{path}/inner");
+    assert!(!mount_table().iter().any(|line| line.contains(&inner)), "a mount reached the host");
+    std::fs::write(source.join("inner/x"), "").unwrap();
 }

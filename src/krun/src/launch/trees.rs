@@ -72,6 +72,7 @@ impl Sources<'_> {
     /// The detached tree of a mount's source, its ids mapped.
     fn open(&self, mount: &Mount, index: usize) -> Result<OwnedFd, LaunchError> {
         let tree = source(mount, index, self.bundle)?;
+        self.cut_off(&tree, index)?;
         if let Some((uid, gid)) = maps_of(mount, self.spec) {
             // Without maps of its own the mount has those of the user namespace that is joined.
             let namespace = match joined_user(self.spec).filter(|_| uid.is_empty() && gid.is_empty()) {
@@ -81,6 +82,24 @@ impl Sources<'_> {
             map_ids(&tree, &namespace, mount, index)?;
         }
         Ok(tree)
+    }
+
+    /// A clone belongs to the peer group of its source: what the container
+    /// mounts below a shared one would appear on the host. The mounts of the
+    /// child's own namespace are slaves by then, and so is this tree made one,
+    /// unless `linux.rootfsPropagation` says otherwise.
+    fn cut_off(&self, tree: &OwnedFd, index: usize) -> Result<(), LaunchError> {
+        let wanted = self.spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref());
+        let propagation = match wanted.unwrap_or("") {
+            "shared" | "rshared" => return Ok(()),
+            "private" | "rprivate" => libc::MS_PRIVATE,
+            _ => libc::MS_SLAVE,
+        };
+        let flags = (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE).cast_unsigned();
+        let attr = MountAttr { propagation, ..MountAttr::default() };
+        mount_setattr(Fd(tree.as_raw_fd()), c"", flags, &attr).map_err(|Errno(errno)| {
+            LaunchError::call(format!("mounts[{index}]: cut it off from the host"), "mount_setattr", errno)
+        })
     }
 
     /// The same among the mounts that process `pid` has made so far. A thread of
