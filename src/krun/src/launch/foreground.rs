@@ -73,7 +73,7 @@ pub fn attend(
         if signalled {
             pass_on(signals, pid, pidfd, terminal.as_ref());
         }
-        if let Some(proxy) = notify.filter(|_| said)
+        if let Some(proxy) = notify.filter(|_| said || ended)
             && let Err(error) = proxy.forward(own_pid())
         {
             crate::log::warning(crate::chain(&error));

@@ -133,7 +133,8 @@ impl Proxy {
                     .map_err(|errno| LaunchError::call("wait for the notify socket", "poll", errno as i32))?,
             };
             let [said, ended] = fds.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
-            if (said && self.forward(main_pid)?) || (ended && !said) {
+            // The last words of a process that has ended count too.
+            if ((said || ended) && self.forward(main_pid)?) || ended {
                 return Ok(());
             }
         }
