@@ -132,9 +132,11 @@ impl Proxy {
                 done => done
                     .map_err(|errno| LaunchError::call("wait for the notify socket", "poll", errno as i32))?,
             };
-            let [said, ended] = fds.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+            let [_, process] = fds;
+            let ended = process.revents().is_some_and(|events| !events.is_empty());
             // The last words of a process that has ended count too.
-            if ((said || ended) && self.forward(main_pid)?) || ended {
+            let ready = self.forward(main_pid)?;
+            if ready || ended {
                 return Ok(());
             }
         }
