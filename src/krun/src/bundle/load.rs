@@ -105,7 +105,9 @@ fn parse_again<T: DeserializeOwned>(
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| syntax(String::new(), error))?;
     tolerate(&mut value);
     // A repeated key is gone from `value`, where the last one wins; then the first error stands.
-    let tolerated = serde_path_to_error::deserialize(value);
+    // As text again, not as a `Value`: the parser of that would be a third copy of the whole specification's.
+    let again = serde_json::to_vec(&value).map_err(|error| syntax(String::new(), error))?;
+    let tolerated = with_path(&again);
     let Err(failed) = tolerated else {
         return if error.to_string().starts_with("duplicate field") {
             Err(syntax(String::new(), error))
@@ -114,8 +116,7 @@ fn parse_again<T: DeserializeOwned>(
         };
     };
     // Once more from the text, for the line and column; unless that stumbles over something that is tolerated.
-    let mut text = serde_json::Deserializer::from_slice(bytes);
-    let located: Result<T, _> = serde_path_to_error::deserialize(&mut text);
+    let located: Result<T, _> = with_path(bytes);
     let path_of = |error: &serde_path_to_error::Error<serde_json::Error>| match error.path().to_string() {
         top if top == "." => String::new(),
         path => format!("{path}: {}", runc_words(&path)),
@@ -126,6 +127,11 @@ fn parse_again<T: DeserializeOwned>(
         }
         _ => Err(syntax(path_of(&failed), failed.into_inner())),
     }
+}
+
+/// Parses and, on failure, says where in the document.
+fn with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(bytes))
 }
 
 /// What runc says of an unknown value in these places, where callers look for it.
