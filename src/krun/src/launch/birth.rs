@@ -18,6 +18,7 @@ use super::inherited::Inherited;
 use super::limits::Limits;
 use super::net_devices::NetDevices;
 use super::spawn::{socketpair, spawn};
+use super::terminal::Terminal;
 use super::timing::Timing;
 use super::{CreateOptions, LaunchError, cgroup_owner, deliver, filter, namespaces, trees};
 use crate::bundle::Bundle;
@@ -129,6 +130,7 @@ impl Launch<'_> {
                 Joins::Born
             },
             console: None,
+            size: Terminal::size().filter(|_| self.mode == Command::RunForeground),
             status: "creating",
             sources: Some(trees::Sources { spec, bundle: &self.bundle.dir }),
             stays: self.options.console_socket.is_none() && !self.options.io.return_console,

@@ -37,6 +37,9 @@ pub struct Born<'a> {
     pub agent: Option<Agent>,
     /// The terminal's master, once the child has made it.
     pub console: Option<OwnedFd>,
+    /// The size that the terminal gets before the program can look at it: the
+    /// caller's, in the foreground.
+    pub size: Option<(u16, u16)>,
     /// resctrl groups that the process is put into.
     pub rdt: Option<Groups>,
     /// Interfaces that become the container's.
@@ -159,6 +162,9 @@ impl Host for Born<'_> {
     }
 
     fn console(&mut self, master: Fd, _number: u32) -> Result<(), LaunchError> {
+        if let Some((rows, columns)) = self.size {
+            let _ = krun_sys::tty::set_winsize(master, rows, columns);
+        }
         match krun_sys::owned::own(master) {
             Ok(fd) => {
                 if self.stays {

@@ -13,6 +13,7 @@ use super::inherited::inherited;
 use super::limits::Limits;
 use super::net_devices::NetDevices;
 use super::spawn::{socketpair, spawn};
+use super::terminal::Terminal;
 use super::timing::Timing;
 use super::{ExecOptions, ExecProcess, LaunchError, deliver, filter, foreground, intel_rdt, namespaces};
 use crate::bundle;
@@ -117,6 +118,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         },
         agent,
         console: None,
+        size: Terminal::size().filter(|_| !options.detach && !options.io.return_console),
         status: "running",
         sources: None,
         stays: options.console_socket.is_none() && !options.io.return_console,

@@ -43,9 +43,14 @@ impl Terminal {
         Ok(terminal)
     }
 
+    /// Our terminal's rows and columns, if we have one.
+    pub fn size() -> Option<(u16, u16)> {
+        krun_sys::tty::get_winsize(krun_sys::Fd(0)).ok()
+    }
+
     /// Takes our terminal's size over.
     pub fn resize(&self) {
-        if let Ok((rows, columns)) = krun_sys::tty::get_winsize(krun_sys::Fd(0)) {
+        if let Some((rows, columns)) = Self::size() {
             let _ = krun_sys::tty::set_winsize(krun_sys::Fd(self.master.as_raw_fd()), rows, columns);
         }
     }
