@@ -8,7 +8,7 @@ use krun_sys::process::Exit;
 use krun_sys::{Fd, owned};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
-use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
+use oci_spec::runtime::{Hook, Hooks, LinuxNamespaceType, LinuxResources};
 
 use super::born::{Born, Joins, Scope};
 use super::create::{Command, Created, Undo};
@@ -87,10 +87,7 @@ impl Launch<'_> {
             preserve: self.handed.count,
             reserved: 0,
         };
-        let hooks = [
-            spec.hooks().as_ref().and_then(|hooks| hooks.prestart().clone()).unwrap_or_default(),
-            spec.hooks().as_ref().and_then(|hooks| hooks.create_runtime().clone()).unwrap_or_default(),
-        ];
+        let hooks = self.host_hooks();
         let request = plan::Request {
             spec,
             bundle: &self.bundle.dir,
@@ -212,6 +209,13 @@ impl Launch<'_> {
             deliver::over_socket("send the pidfd to --pidfd-socket", path, "pidfd", created.pidfd.as_fd())?;
         }
         options.pid_file.as_ref().map_or(Ok(()), |path| deliver::pid_file(path, created.pid))
+    }
+
+    /// prestart and createRuntime hooks.
+    fn host_hooks(&self) -> [Vec<Hook>; 2] {
+        let hooks = self.bundle.spec.hooks().as_ref();
+        let list = |list: Option<&Option<Vec<Hook>>>| list.cloned().flatten().unwrap_or_default();
+        [list(hooks.map(Hooks::prestart)), list(hooks.map(Hooks::create_runtime))]
     }
 
     fn hook_output(&self) -> Result<Option<Output>, LaunchError> {
