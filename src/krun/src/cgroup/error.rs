@@ -163,6 +163,17 @@ pub enum CgroupError {
         text: String,
     },
 
+    /// A process can't be moved into a cgroup.
+    #[error("adding pid {pid} to cgroups {}", path.display())]
+    Join {
+        /// The process.
+        pid: i32,
+        /// The cgroup's list of processes.
+        path: PathBuf,
+        /// Why.
+        source: Errno,
+    },
+
     /// `exec --cgroup` with a path that leaves the container's cgroup.
     #[error("bad sub cgroup path: {0}")]
     SubCgroup(String),

@@ -53,7 +53,10 @@ impl Cgroup {
             (Ok(()), _) => Ok(()),
             // Out of a cgroup that isn't the user's only systemd may move it.
             (Err(Errno::EACCES), Some(scope)) => Ok(super::systemd::attach(scope, sub, pid)?),
-            (Err(errno), _) => Err(self.error("join cgroup", &file, errno)),
+            (Err(source), _) => {
+                let path = self.location.dir().join(file);
+                Err(CgroupError::Join { pid, path, source })
+            }
         }
     }
 

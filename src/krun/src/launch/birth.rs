@@ -178,16 +178,19 @@ impl Launch<'_> {
     /// With `run` a child that was killed on its way to the program looks like
     /// a program that ended at once; the cgroup knows better.
     fn refuse_killed(&self, created: &Created, cgroup: Option<&Cgroup>) -> Result<(), LaunchError> {
-        if self.mode == Command::Create {
+        let limited = self.resources().is_some_and(|resources| resources.memory().is_some());
+        if self.mode == Command::Create || !limited {
             return Ok(());
         }
+        let Some(Ok(1..)) = cgroup.map(Cgroup::oom_kills) else { return Ok(()) };
+        // The killer counts before the victim is gone.
+        let pidfd = Fd(created.pidfd.as_raw_fd());
+        let _ = krun_sys::fs::poll(pidfd, nix::libc::POLLIN, 2000);
         let look = nix::libc::WNOHANG | nix::libc::WNOWAIT;
-        let exit = krun_sys::process::waitid_pidfd(Fd(created.pidfd.as_raw_fd()), look).ok().flatten();
-        if exit != Some(Exit::Signal(nix::libc::SIGKILL)) {
-            return Ok(());
-        }
-        match cgroup.map(Cgroup::oom_kills) {
-            Some(Ok(1..)) => Err(LaunchError::Died("it was OOM-killed (memory limit too low?)".to_owned())),
+        match krun_sys::process::waitid_pidfd(pidfd, look) {
+            Ok(Some(Exit::Signal(nix::libc::SIGKILL))) => {
+                Err(LaunchError::Died("it was OOM-killed (memory limit too low?)".to_owned()))
+            }
             _ => Ok(()),
         }
     }
