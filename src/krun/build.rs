@@ -57,6 +57,10 @@ fn main() {
     }
     let program = target_dir.join(&target).join("release/krun-init");
     println!("cargo::rustc-env=KRUN_INIT={}", program.display());
+    // A panic aborts in a release: nothing ever searches the unwind tables.
+    if var("PROFILE") == "release" && var("CARGO_CFG_TARGET_ARCH") == "x86_64" {
+        println!("cargo::rustc-link-arg-bin=krun=-Wl,--no-eh-frame-hdr");
+    }
 }
 
 fn fail(message: &str) -> ! {
