@@ -91,3 +91,41 @@ fn helper(pid: i32, kind: &str, member: &'static str, map: &[LinuxIdMapping]) ->
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::runtime::LinuxIdMappingBuilder;
+
+    use super::*;
+
+    /// Whatever the maps: the kernel reads the ranges that were written, in
+    /// their order, inside before outside (user_namespaces(7)).
+    #[test]
+    fn maps_are_what_the_kernel_reads() {
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            u32::try_from(seed % below).unwrap()
+        };
+        for _ in 0..2_000 {
+            let map: Vec<_> = (0..random(6))
+                .map(|_| (random(1 << 32), random(1 << 32), random(1 << 32)))
+                .map(|(inside, outside, size)| {
+                    let range = LinuxIdMappingBuilder::default().container_id(inside).host_id(outside);
+                    range.size(size).build().unwrap()
+                })
+                .collect();
+            let text = lines(&map);
+            let read: Vec<Vec<u32>> = text
+                .lines()
+                .map(|line| line.split(' ').map(|number| number.parse().unwrap()).collect())
+                .collect();
+            let wanted: Vec<_> = map.iter().map(|r| vec![r.container_id(), r.host_id(), r.size()]).collect();
+            assert_eq!(read, wanted);
+            let single = map.len() == 1 && map[0].size() == 1;
+            assert_eq!(only_own(&map, map.first().map_or(0, LinuxIdMapping::host_id)), single);
+        }
+    }
+}
