@@ -193,8 +193,9 @@ pub(super) fn program(resources: &LinuxResources) -> Result<Option<Vec<Insn>>, C
 
 impl Cgroup {
     /// Puts the device filter of `resources` on the cgroup, in place of an
-    /// older one. Without the right to (in a user namespace) nothing is done:
-    /// there the kernel lets nobody make device nodes anyway.
+    /// older one. Without the right to (an ordinary user, or in a user namespace)
+    /// nothing is done: there the kernel lets nobody make device nodes, and what
+    /// is bound in the caller may open anyway.
     ///
     /// # Errors
     /// A malformed rule, or bpf(2) failed.
@@ -208,7 +209,7 @@ impl Cgroup {
             return old.iter().try_for_each(|prog| self.detach(prog));
         };
         let prog = match load(&program) {
-            Err(Errno::EPERM | Errno::EACCES) if in_user_namespace() => return Ok(()),
+            Err(Errno::EPERM | Errno::EACCES) if may_not_filter() => return Ok(()),
             Err(errno) => {
                 return Err(self.bpf_error("BPF_PROG_LOAD", errno, verifier_log(&program)));
             }
@@ -223,7 +224,7 @@ impl Cgroup {
             return Ok(());
         }
         match bpf::prog_attach(dir, &prog, None).map_err(errno_of) {
-            Err(Errno::EPERM | Errno::EACCES) if in_user_namespace() => return Ok(()),
+            Err(Errno::EPERM | Errno::EACCES) if may_not_filter() => return Ok(()),
             Err(errno) => return Err(self.bpf_error("BPF_PROG_ATTACH", errno, String::new())),
             Ok(()) => {}
         }
@@ -284,11 +285,9 @@ fn verifier_log(program: &[Insn]) -> String {
     }
 }
 
-/// Whether this process is in a user namespace other than the first: its map
-/// is then not the whole range (user_namespaces(7)).
-fn in_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+/// bpf(2) wants capabilities over the host, which neither of these has.
+fn may_not_filter() -> bool {
+    !nix::unistd::geteuid().is_root() || crate::host::in_user_namespace()
 }
 
 #[cfg(test)]
