@@ -307,7 +307,7 @@ impl<H: Host> Talk<'_, '_, H> {
         if let Some((report, _)) = failed {
             return Err(Failure::Child(report));
         }
-        if self.is_unborn() || self.spawn.view.has(flag::GATE) {
+        if self.is_unborn() || !self.ready || self.spawn.view.has(flag::GATE) {
             return Err(Failure::Died(None));
         }
         Ok(())
