@@ -57,7 +57,9 @@ pub fn personality(persona: u64) -> Result<()> {
 
 /// set_mempolicy(2); `nodes` is a bit per NUMA node.
 pub fn set_mempolicy(mode: i32, nodes: &[u64]) -> Result<()> {
-    let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
-    // SAFETY: nodes is readable for its length; the kernel takes maxnode - 1 bits.
-    unsafe { sys!(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), bits) }.map(drop)
+    // No nodes are a null pointer: the kernel takes maxnode - 1 bits, so that 0 would be all of them.
+    let (mask, bits) =
+        if nodes.is_empty() { (core::ptr::null(), 0) } else { (nodes.as_ptr(), nodes.len() * 64 + 1) };
+    // SAFETY: null, or readable for its length.
+    unsafe { sys!(libc::SYS_set_mempolicy, mode, mask, bits) }.map(drop)
 }
