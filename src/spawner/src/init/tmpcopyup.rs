@@ -6,7 +6,8 @@
 use core::ffi::CStr;
 
 use krun_sys::fs::{
-    close, fchmod, fchownat, getdents64, mkdirat, mknodat, openat, read, readlinkat, statx, symlinkat, write,
+    Stat, close, fchmod, fchownat, getdents64, mkdirat, mknodat, openat, read, readlinkat, statx, symlinkat,
+    write,
 };
 use krun_sys::{Errno, Fd, Result, libc};
 
@@ -61,21 +62,25 @@ fn copy_entry(from: Fd, to: Fd, name: &CStr, depth: u32) -> Result<()> {
             close(target);
             done?;
         }
-        libc::S_IFREG => copy_file(from, to, name, st.mode & 0o7777)?,
+        libc::S_IFREG => return copy_file(from, to, name, &st),
         libc::S_IFLNK => copy_link(from, to, name)?,
         _ => mknodat(to, name, st.mode, libc::makedev(st.rdev.0, st.rdev.1))?,
     }
-    match fchownat(to, name, st.uid, st.gid, libc::AT_SYMLINK_NOFOLLOW) {
+    own(to, name, &st, libc::AT_SYMLINK_NOFOLLOW)
+}
+
+fn own(at: Fd, name: &CStr, st: &Stat, flags: i32) -> Result<()> {
+    match fchownat(at, name, st.uid, st.gid, flags) {
         // An owner that has no id in this user namespace.
         Ok(()) | Err(Errno::EINVAL) => Ok(()),
         Err(errno) => Err(errno),
     }
 }
 
-fn copy_file(from: Fd, to: Fd, name: &CStr, mode: u32) -> Result<()> {
+fn copy_file(from: Fd, to: Fd, name: &CStr, st: &Stat) -> Result<()> {
     let source = openat(from, name, libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0)?;
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    let target = openat(to, name, flags, mode)?;
+    let target = openat(to, name, flags, 0o600)?;
     let mut buf = [0u8; 16384];
     loop {
         let n = read(source, &mut buf)?;
@@ -88,9 +93,11 @@ fn copy_file(from: Fd, to: Fd, name: &CStr, mode: u32) -> Result<()> {
             rest = rest.get(written..).unwrap_or(&[]);
         }
     }
+    // In this order: a change of owner takes the set-user-ID bit away (chown(2)).
+    let done = own(target, c"", st, libc::AT_EMPTY_PATH).and_then(|()| fchmod(target, st.mode & 0o7777));
     close(source);
     close(target);
-    Ok(())
+    done
 }
 
 fn copy_link(from: Fd, to: Fd, name: &CStr) -> Result<()> {
