@@ -197,7 +197,8 @@ impl One<'_> {
         }
         let long =
             |option: &String| option.split_once('=').is_some_and(|(_, value)| value.len() >= FSCONFIG_MAX);
-        if data.iter().any(long) {
+        // fsconfig(2) knows no "iversion" for all file systems, as mount(2) does.
+        if data.iter().any(long) || self.options.superblock.contains(&"iversion") {
             planned.kind = mount_kind::CLASSIC;
             planned.ms_flags = self.options.ms;
             planned.data = buf.str(data.join(","));

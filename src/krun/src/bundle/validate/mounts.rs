@@ -33,7 +33,11 @@ fn is_bind(mount: &Mount) -> bool {
 }
 
 fn bind_source(field: &str, mount: &Mount) -> Result<(), BundleError> {
-    if is_bind(mount) && mount.source().as_ref().is_none_or(|source| source.as_os_str().is_empty()) {
+    let remount = options(mount).any(|option| option == "remount");
+    if is_bind(mount)
+        && !remount
+        && mount.source().as_ref().is_none_or(|source| source.as_os_str().is_empty())
+    {
         return Err(BundleError::field(format!("{field}.source"), "a bind mount needs a source"));
     }
     Ok(())
