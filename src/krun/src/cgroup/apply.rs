@@ -69,7 +69,7 @@ impl Cgroup {
             return Ok(());
         };
         match (write.lenience, errno) {
-            (Lenience::IfInvalid, Errno::EINVAL) | (Lenience::BestEffort, _) => return Ok(()),
+            (Lenience::IfInvalid, Errno::EINVAL) => return Ok(()),
             (Lenience::IfMissing, Errno::ENOENT) => {
                 let strict = Write { lenience: Lenience::Strict, ..write };
                 // Missing with the whole controller is not what was meant.

@@ -1,7 +1,6 @@
 //! `linux.resources` as a list of writes to interface files, and those writes.
-//! Rules and special values are runc's; what cgroup v2 has no equivalent for
-//! and runc ignores (kernel memory, swappiness, the v1 network controllers) is
-//! ignored here too.
+//! Rules and special values are runc's; but what cgroup v2 has no equivalent for
+//! is refused, as crun does, where runc ignores it.
 
 use std::borrow::Cow;
 
@@ -19,8 +18,6 @@ pub(super) enum Lenience {
     IfMissing,
     /// When the value is refused: it comes again further down the list.
     IfInvalid,
-    /// Always: the kernel may have no support for it (per-device weights).
-    BestEffort,
 }
 
 /// One write(2) to one interface file.
@@ -100,17 +97,39 @@ fn memory(memory: &LinuxMemory, writes: &mut Writes) -> Result<(), CgroupError> 
     Ok(())
 }
 
-/// `linux.resources.cpu`, cpusets included.
-fn cpu(cpu: &LinuxCpu, writes: &mut Writes) -> Result<(), CgroupError> {
+/// Limits that only cgroup v1 had. 0 and -1 are how callers say that there is none.
+#[allow(deprecated, reason = "refused, not used")]
+fn refuse_v1_only(resources: &LinuxResources) -> Result<(), CgroupError> {
+    let memory = resources.memory().unwrap_or_default();
+    let cpu = resources.cpu().clone().unwrap_or_default();
+    let io = resources.block_io().clone().unwrap_or_default();
+    let network = resources.network().clone().unwrap_or_default();
+    let amount = |limit: Option<i64>| limit.is_some_and(|limit| !matches!(limit, 0 | -1));
+    let leaf = |weight: Option<u16>| weight.is_some_and(|weight| weight != 0);
     for (field, set) in [
-        ("realtimeRuntime", cpu.realtime_runtime().is_some_and(|v| v != 0)),
-        ("realtimePeriod", cpu.realtime_period().is_some_and(|v| v != 0)),
+        ("memory.kernel", amount(memory.kernel())),
+        ("memory.kernelTCP", amount(memory.kernel_tcp())),
+        ("memory.swappiness", memory.swappiness().is_some()),
+        ("memory.disableOOMKiller", memory.disable_oom_killer() == Some(true)),
+        ("cpu.realtimeRuntime", amount(cpu.realtime_runtime())),
+        ("cpu.realtimePeriod", cpu.realtime_period().is_some_and(|period| period != 0)),
+        ("blockIO.leafWeight", leaf(io.leaf_weight())),
+        (
+            "blockIO.weightDevice.leafWeight",
+            io.weight_device().iter().flatten().any(|device| leaf(device.leaf_weight())),
+        ),
+        ("network.classID", network.class_id().is_some_and(|class| class != 0)),
+        ("network.priorities", network.priorities().as_ref().is_some_and(|list| !list.is_empty())),
     ] {
         if set {
-            let field = format!("linux.resources.cpu.{field}");
-            return Err(bad_value(field, "cgroup v2 has no realtime limits"));
+            return Err(bad_value(format!("linux.resources.{field}"), "cgroup v2 has no such limit"));
         }
     }
+    Ok(())
+}
+
+/// `linux.resources.cpu`, cpusets included.
+fn cpu(cpu: &LinuxCpu, writes: &mut Writes) {
     if let Some(idle) = cpu.idle() {
         writes.push("linux.resources.cpu.idle", "cpu.idle", idle);
     }
@@ -146,7 +165,6 @@ fn cpu(cpu: &LinuxCpu, writes: &mut Writes) -> Result<(), CgroupError> {
     if let Some(mems) = non_empty(cpu.mems().as_ref()) {
         writes.push("linux.resources.cpu.mems", "cpuset.mems", mems);
     }
-    Ok(())
 }
 
 /// `linux.resources.blockIO`; `bfq` if the cgroup has io.bfq.weight.
@@ -163,7 +181,7 @@ fn block_io(io: &LinuxBlockIo, bfq: bool, writes: &mut Writes) {
         if let Some(weight) = weight_of(device.weight()) {
             let field = format!("linux.resources.blockIO.weightDevice[{i}]");
             let value = format!("{}:{} {weight}", device.major(), device.minor());
-            writes.push(field, file, value).lenience = Lenience::BestEffort;
+            writes.push(field, file, value);
         }
     }
     let tables: [(&str, &str, &Option<Vec<LinuxThrottleDevice>>); 4] = [
@@ -235,6 +253,7 @@ fn unified(resources: &LinuxResources, writes: &mut Writes) -> Result<(), Cgroup
 
 /// All writes that `resources` asks for, in order.
 pub(super) fn writes(resources: &LinuxResources, bfq: bool) -> Result<Vec<Write>, CgroupError> {
+    refuse_v1_only(resources)?;
     let mut writes = Writes::default();
     if let Some(pids) = resources.pids() {
         let value = match pids.limit() {
@@ -252,7 +271,7 @@ pub(super) fn writes(resources: &LinuxResources, bfq: bool) -> Result<Vec<Write>
         block_io(it, bfq, &mut writes);
     }
     if let Some(it) = resources.cpu() {
-        cpu(it, &mut writes)?;
+        cpu(it, &mut writes);
     }
     hugetlb_and_rdma(resources, &mut writes)?;
     unified(resources, &mut writes)?;

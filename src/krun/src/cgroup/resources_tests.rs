@@ -24,11 +24,31 @@ fn error(json: &str) -> String {
 fn nothing_asked_nothing_written() {
     for json in [
         "{}",
-        r#"{"memory":{},"cpu":{},"blockIO":{},"network":{"classID":1}}"#,
-        r#"{"memory":{"limit":0,"swap":0,"reservation":0,"swappiness":10,"kernel":5}}"#,
+        r#"{"memory":{},"cpu":{},"blockIO":{},"network":{"classID":0}}"#,
+        r#"{"memory":{"limit":0,"swap":0,"reservation":0,"kernelTCP":-1,"kernel":0,"disableOOMKiller":false}}"#,
         r#"{"cpu":{"shares":0,"quota":0,"period":0,"cpus":"","mems":"","realtimeRuntime":0}}"#,
     ] {
         assert!(table(json, false).is_empty(), "{json}");
+    }
+}
+
+#[test]
+fn what_cgroup_v1_alone_had_is_refused() {
+    for (json, field) in [
+        (r#"{"memory":{"kernel":5}}"#, "memory.kernel"),
+        (r#"{"memory":{"kernelTCP":5}}"#, "memory.kernelTCP"),
+        (r#"{"memory":{"swappiness":0}}"#, "memory.swappiness"),
+        (r#"{"memory":{"disableOOMKiller":true}}"#, "memory.disableOOMKiller"),
+        (r#"{"cpu":{"realtimeRuntime":1}}"#, "cpu.realtimeRuntime"),
+        (r#"{"cpu":{"realtimePeriod":1}}"#, "cpu.realtimePeriod"),
+        (r#"{"blockIO":{"leafWeight":10}}"#, "blockIO.leafWeight"),
+        (r#"{"blockIO":{"weightDevice":[{"major":8,"minor":0,"leafWeight":10}]}}"#, "blockIO.weightDevice"),
+        (r#"{"network":{"classID":1}}"#, "network.classID"),
+        (r#"{"network":{"priorities":[{"name":"lo","priority":1}]}}"#, "network.priorities"),
+    ] {
+        let text = error(json);
+        assert!(text.starts_with(&format!("linux.resources.{field}")), "{json}: {text}");
+        assert!(text.ends_with("cgroup v2 has no such limit"), "{text}");
     }
 }
 
@@ -76,7 +96,7 @@ fn cpu_quota_period_burst() {
         assert_eq!(table(json, false), wanted, "{json}");
     }
     let text = error(r#"{"cpu":{"realtimePeriod":1000}}"#);
-    assert_eq!(text, "linux.resources.cpu.realtimePeriod: cgroup v2 has no realtime limits");
+    assert_eq!(text, "linux.resources.cpu.realtimePeriod: cgroup v2 has no such limit");
 }
 
 #[test]
@@ -85,8 +105,8 @@ fn block_io_with_and_without_bfq() {
         "throttleReadBpsDevice":[{"major":8,"minor":1,"rate":600}],
         "throttleWriteIOPSDevice":[{"major":8,"minor":2,"rate":0}]}}"#;
     let max = ["io.max=8:1 rbps=600", "io.max=8:2 wiops=max"];
-    let plain = ["io.weight=4950", "io.weight=8:0 1 BestEffort", max[0], max[1]];
-    let bfq = ["io.bfq.weight=500", "io.bfq.weight=8:0 10 BestEffort", max[0], max[1]];
+    let plain = ["io.weight=4950", "io.weight=8:0 1", max[0], max[1]];
+    let bfq = ["io.bfq.weight=500", "io.bfq.weight=8:0 10", max[0], max[1]];
     assert_eq!(table(json, false), plain);
     assert_eq!(table(json, true), bfq);
 }

@@ -10,6 +10,7 @@ use oci_spec::runtime::{
 /// `new` over `old`: memory limits, shares, weights and per-device limits that
 /// `new` doesn't name stay; of quota and period a missing one stays if the
 /// other is given; pids, cpusets, burst, idle and `unified` are `new`'s alone.
+/// Limits on huge pages and RDMA devices that `new` doesn't name stay.
 #[must_use]
 pub fn merge(old: &LinuxResources, new: &LinuxResources) -> LinuxResources {
     let mut merged = old.clone();
@@ -20,6 +21,18 @@ pub fn merge(old: &LinuxResources, new: &LinuxResources) -> LinuxResources {
     merged.set_block_io(Some(block_io(old_io.unwrap_or_default(), &new_io.unwrap_or_default())));
     merged.set_pids(*new.pids());
     merged.set_unified(new.unified().clone());
+    merged.set_network(new.network().clone());
+    if let Some(new) = new.hugepage_limits() {
+        let mut all = old.hugepage_limits().clone().unwrap_or_default();
+        all.retain(|limit| new.iter().all(|n| n.page_size() != limit.page_size()));
+        all.extend(new.iter().cloned());
+        merged.set_hugepage_limits(Some(all));
+    }
+    if let Some(new) = new.rdma() {
+        let mut all = old.rdma().clone().unwrap_or_default();
+        all.extend(new.iter().map(|(device, limit)| (device.clone(), *limit)));
+        merged.set_rdma(Some(all));
+    }
     merged
 }
 
@@ -40,6 +53,9 @@ fn memory(mut old: LinuxMemory, new: LinuxMemory) -> LinuxMemory {
     if new.check_before_update().is_some() {
         old.set_check_before_update(new.check_before_update());
     }
+    // Refused when they are applied.
+    old.set_kernel_tcp(new.kernel_tcp()).set_swappiness(new.swappiness());
+    old.set_disable_oom_killer(new.disable_oom_killer());
     old
 }
 
