@@ -30,6 +30,19 @@ pub fn devices(spec: &Spec) -> Result<(), BundleError> {
         if device.typ() == LinuxDeviceType::A {
             return Err(BundleError::field(format!("{field}.type"), "invalid device type \"a\""));
         }
+        // Its type may be among the bits, as stat(2) has it; another type may not.
+        let kind = match device.typ() {
+            LinuxDeviceType::B => nix::libc::S_IFBLK,
+            LinuxDeviceType::P => nix::libc::S_IFIFO,
+            _ => nix::libc::S_IFCHR,
+        };
+        let mode = device.file_mode().unwrap_or(0);
+        if !matches!(mode & !0o7777, 0) && mode & !0o7777 != kind {
+            return Err(BundleError::field(
+                format!("{field}.fileMode"),
+                format!("{mode} (0{mode:o}) is not a mode of permissions"),
+            ));
+        }
         let numbered = device.typ() != LinuxDeviceType::P;
         let range = |value: i64, most: i64| (0..=most).contains(&value);
         // Linux has 12 bits of major and 20 bits of minor number.

@@ -30,6 +30,8 @@ pub fn check(process: &Process) -> Result<(), BundleError> {
         }
         _ => return Err(BundleError::field("process.args", "args must not be empty")),
     }
+    user(process)?;
+    console_size(process)?;
     env(process)?;
     rlimits(process)?;
     scheduler(process)?;
@@ -37,6 +39,40 @@ pub fn check(process: &Process) -> Result<(), BundleError> {
     selinux(process)?;
     apparmor(process)?;
     oom_score(process)
+}
+
+/// 4294967295 means "leave it as it is" to setresuid(2): the caller's id.
+fn user(process: &Process) -> Result<(), BundleError> {
+    let user = process.user();
+    let groups = user.additional_gids().iter().flatten().enumerate();
+    let groups = groups.map(|(index, gid)| (format!("additionalGids[{index}]"), *gid));
+    let ids = [("uid".to_owned(), user.uid()), ("gid".to_owned(), user.gid())];
+    if let Some((member, _)) = ids.into_iter().chain(groups).find(|(_, id)| *id == u32::MAX) {
+        return Err(BundleError::field(format!("process.user.{member}"), "4294967295 is no id"));
+    }
+    if let Some(umask) = user.umask().filter(|umask| *umask > 0o777) {
+        return Err(BundleError::field(
+            "process.user.umask",
+            format!("{umask} has more bits than 0777 (511)"),
+        ));
+    }
+    Ok(())
+}
+
+/// ioctl_tty(2) has 16 bits for a side; without a terminal the size is not looked at.
+fn console_size(process: &Process) -> Result<(), BundleError> {
+    let Some(size) = process.console_size().filter(|_| process.terminal() == Some(true)) else {
+        return Ok(());
+    };
+    for (side, length) in [("height", size.height()), ("width", size.width())] {
+        if length > u64::from(u16::MAX) {
+            return Err(BundleError::field(
+                format!("process.consoleSize.{side}"),
+                format!("{length} is more than 65535"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn env(process: &Process) -> Result<(), BundleError> {
