@@ -20,7 +20,7 @@ use super::net_devices::NetDevices;
 use super::spawn::{socketpair, spawn};
 use super::terminal::Terminal;
 use super::timing::Timing;
-use super::{CreateOptions, LaunchError, cgroup_owner, deliver, filter, namespaces, trees};
+use super::{CreateOptions, LaunchError, cgroup_owner, deliver, filter, idmap, namespaces, trees};
 use crate::bundle::Bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver, Location};
 use crate::host::Facts;
@@ -102,7 +102,7 @@ impl Launch<'_> {
             no_pivot: self.options.no_pivot,
             no_new_keyring: self.options.no_new_keyring,
             reset_thp: self.options.io.reset_thp,
-            deny_setgroups: maps.as_ref().is_some_and(Maps::deny_setgroups),
+            deny_setgroups: self.deny_setgroups(maps.as_ref()),
             await_hooks: !devices.is_empty() || hooks.iter().any(|list| !list.is_empty()),
         };
         let frozen = plan::build(&request)?;
@@ -237,6 +237,19 @@ impl Launch<'_> {
         let uid = linux.uid_mappings().as_deref().unwrap_or_default();
         let gid = linux.gid_mappings().as_deref().unwrap_or_default();
         new.then(|| Maps::new(uid, gid, self.facts.privileged))
+    }
+
+    /// Whether setgroups(2) is denied in the container's user namespace: a new
+    /// one, one that is joined by the path of a process, or krun's own.
+    fn deny_setgroups(&self, maps: Option<&Maps>) -> bool {
+        let inherited = self.facts.in_user_namespace && idmap::denies_setgroups("/proc/self");
+        if maps.is_some_and(Maps::deny_setgroups) || inherited {
+            return true;
+        }
+        let namespaces = self.bundle.spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref());
+        let user = namespaces.into_iter().flatten().find(|ns| ns.typ() == LinuxNamespaceType::User);
+        let process = user.and_then(|ns| ns.path().as_deref()?.to_str()?.strip_suffix("/ns/user"));
+        process.is_some_and(idmap::denies_setgroups)
     }
 
     /// The cgroup with its limits and its owner; none where a rootless container can do without.

@@ -15,7 +15,9 @@ use super::net_devices::NetDevices;
 use super::spawn::{socketpair, spawn};
 use super::terminal::Terminal;
 use super::timing::Timing;
-use super::{ExecOptions, ExecProcess, LaunchError, deliver, filter, foreground, intel_rdt, namespaces};
+use super::{
+    ExecOptions, ExecProcess, LaunchError, deliver, filter, foreground, idmap, intel_rdt, namespaces,
+};
 use crate::bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver};
 use crate::check::{self, ExecFault};
@@ -93,7 +95,10 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         fds,
         joined: &[Joined { flags: joined_flags(&state), fd: init.as_raw_fd(), index: 0 }],
         user_namespace: user_namespace(&state)?,
+        deny_setgroups: idmap::denies_setgroups(&format!("/proc/{}", state.pid)),
         seccomp: program.as_ref(),
+        personality: state.personality.as_ref(),
+        memory_policy: state.memory_policy.as_ref(),
         no_new_keyring: state.no_new_keyring,
         await_cgroup: cgroup.is_some() && !born_in,
         reset_thp: options.io.reset_thp,
@@ -232,10 +237,7 @@ fn user_namespace(state: &State) -> Result<Option<UserNamespace>, LaunchError> {
         std::fs::read_to_string(&path).map_err(LaunchError::file("read", path))
     };
     let maps_zero = |map: String| map.lines().any(|line| line.split_ascii_whitespace().next() == Some("0"));
-    Ok(Some(UserNamespace {
-        root_mapped: maps_zero(read("uid_map")?) && maps_zero(read("gid_map")?),
-        deny_setgroups: read("setgroups")?.trim() == "deny",
-    }))
+    Ok(Some(UserNamespace { root_mapped: maps_zero(read("uid_map")?) && maps_zero(read("gid_map")?) }))
 }
 
 fn hand_over(options: &ExecOptions, executed: &mut Executed) -> Result<(), LaunchError> {

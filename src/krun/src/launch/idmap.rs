@@ -60,6 +60,13 @@ impl Maps {
     }
 }
 
+/// Whether setgroups(2) is denied in the user namespace of the process that
+/// `/proc/PID` is of; namespaces below inherit that (user_namespaces(7)).
+#[must_use]
+pub fn denies_setgroups(process: &str) -> bool {
+    fs::read(format!("{process}/setgroups")).is_ok_and(|text| text.starts_with(b"deny"))
+}
+
 /// One line per range: inside, outside, length.
 fn lines(map: &[LinuxIdMapping]) -> String {
     let mut text = String::new();

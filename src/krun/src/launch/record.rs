@@ -46,6 +46,8 @@ pub fn new_state(
         seccomp: program.is_some(),
         agent: program.filter(|program| program.notify).and_then(|_| agent(spec)),
         resources: linux.and_then(|linux| linux.resources().clone()),
+        personality: linux.and_then(|linux| linux.personality().clone()),
+        memory_policy: linux.and_then(|linux| linux.memory_policy().clone()),
         hooks: spec.hooks().clone(),
         intel_rdt: None,
     }

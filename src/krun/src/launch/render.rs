@@ -165,9 +165,43 @@ fn object(view: View<'_>, step: Step, report: &Report) -> String {
             .map(|join| format!("linux.namespaces[{}]: ", join.index)),
         Object::Capability => Some(format!("process.capabilities {}: ", capability(report.index))),
         Object::Stdio => Some(format!("standard stream {index}: ")),
-        Object::CreateHook | Object::StartHook | Object::None => None,
+        Object::CreateHook | Object::StartHook | Object::None => field(step).map(|field| {
+            let label = match step {
+                Step::Apparmor => text(view, plan.apparmor).trim_start_matches("exec ").to_owned(),
+                Step::Selinux => text(view, plan.selinux),
+                _ => return format!("{field}: "),
+            };
+            format!("{field} {label:?}: ")
+        }),
     };
     named.unwrap_or_default()
+}
+
+/// The member of config.json that a step without an index carries out.
+fn field(step: Step) -> Option<&'static str> {
+    Some(match step {
+        Step::RootBind | Step::RootOpen => "root.path",
+        Step::RootReadonly => "root.readonly",
+        Step::RootPropagation | Step::RootFinalPropagation => "linux.rootfsPropagation",
+        Step::TimeNamespace => "linux.timeOffsets",
+        Step::ConsoleSize => "process.consoleSize",
+        Step::Hostname => "hostname",
+        Step::Domainname => "domainname",
+        Step::Apparmor => "process.apparmorProfile",
+        Step::Selinux => "process.selinuxLabel",
+        Step::NoNewPrivs => "process.noNewPrivileges",
+        Step::Scheduler => "process.scheduler",
+        Step::Ioprio => "process.ioPriority",
+        Step::Personality => "linux.personality",
+        Step::Mempolicy => "linux.memoryPolicy",
+        Step::Affinity => "process.execCPUAffinity",
+        Step::SeccompLoad => "linux.seccomp",
+        Step::Groups => "process.user.additionalGids",
+        Step::Gid => "process.user.gid",
+        Step::Uid => "process.user.uid",
+        Step::Capset => "process.capabilities",
+        _ => return None,
+    })
 }
 
 fn hook(view: View<'_>, step: Step, report: &Report, output: &str) -> Option<LaunchError> {

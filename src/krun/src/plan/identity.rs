@@ -5,14 +5,24 @@ use std::str::FromStr;
 use krun_spawner::plan::{Identity, flag};
 use oci_spec::runtime::{Capabilities, Process};
 
-use super::{PlanBuf, set};
+use super::{PlanBuf, PlanError, set};
 use crate::host::Facts;
+
+/// runc's words, and why (user_namespaces(7)).
+const NO_GROUPS: &str = "cannot set any additional groups in a rootless container: \
+                         setgroups is denied in its user namespace";
 
 /// Plans who the process is. In a user namespace of its own it has every
 /// capability to choose from, otherwise what krun has.
-pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) {
+///
+/// # Errors
+/// Additional groups where setgroups(2) is denied; the own group is there anyway.
+pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) -> Result<(), PlanError> {
     let user = process.user();
     let groups = user.additional_gids().as_deref().unwrap_or_default();
+    if buf.plan.flags & flag::KEEP_GROUPS != 0 && groups.iter().any(|group| *group != user.gid()) {
+        return Err(PlanError::conflict("process.user.additionalGids", NO_GROUPS));
+    }
     let all = mask_up_to(facts.last_cap);
     let available = if in_user { all } else { facts.permitted & all };
     let caps = process.capabilities().as_ref();
@@ -45,6 +55,7 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
         (id.bounding, id.effective, id.permitted) = (available, available, available);
     }
     set(buf, flag::NO_NEW_PRIVS, process.no_new_privileges() == Some(true));
+    Ok(())
 }
 
 fn mask_up_to(last: u32) -> u64 {

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use krun_spawner::plan::{Fds, flag};
 use nix::libc;
-use oci_spec::runtime::{LinuxIdMapping, Process, Spec};
+use oci_spec::runtime::{LinuxIdMapping, LinuxMemoryPolicy, LinuxPersonality, Process, Spec};
 
 use crate::host::Facts;
 
@@ -63,7 +63,7 @@ pub struct Request<'a> {
     pub no_new_keyring: bool,
     /// The parent has disabled transparent huge pages for itself.
     pub reset_thp: bool,
-    /// setgroups(2) is denied in the new user namespace.
+    /// setgroups(2) is denied in the container's user namespace.
     pub deny_setgroups: bool,
     /// Prestart or createRuntime hooks wait for the child.
     pub await_hooks: bool,
@@ -142,8 +142,8 @@ pub fn build(request: &Request<'_>) -> Result<Frozen, PlanError> {
         if let Some(profile) = linux.seccomp() {
             buf.seccomp(&seccomp::compile(profile)?);
         }
-        sched::memory_policy(&mut buf, linux)?;
-        sched::personality(&mut buf, linux)?;
+        sched::memory_policy(&mut buf, linux.memory_policy().as_ref())?;
+        sched::personality(&mut buf, linux.personality().as_ref())?;
     }
     Ok(buf.freeze())
 }
@@ -163,8 +163,14 @@ pub struct ExecRequest<'a> {
     pub joined: &'a [Joined],
     /// Whether one of them is a user namespace, and whether its id 0 is mapped.
     pub user_namespace: Option<UserNamespace>,
+    /// setgroups(2) is denied in the process's user namespace.
+    pub deny_setgroups: bool,
     /// The container's filter.
     pub seccomp: Option<&'a seccomp::Program>,
+    /// The container's `linux.personality`.
+    pub personality: Option<&'a LinuxPersonality>,
+    /// The container's `linux.memoryPolicy`.
+    pub memory_policy: Option<&'a LinuxMemoryPolicy>,
     /// `create --no-new-keyring`.
     pub no_new_keyring: bool,
     /// The parent moves the process into its cgroup while it waits.
@@ -178,8 +184,6 @@ pub struct ExecRequest<'a> {
 pub struct UserNamespace {
     /// Id 0 has a meaning in it.
     pub root_mapped: bool,
-    /// setgroups(2) is denied in it.
-    pub deny_setgroups: bool,
 }
 
 /// Builds the plan of a process in an existing container: the same as a new
@@ -197,13 +201,15 @@ pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     namespaces::plan_exec(&mut buf, request);
     let user = request.user_namespace;
     set(&mut buf, flag::BECOME_ROOT, user.is_some_and(|user| user.root_mapped));
-    set(&mut buf, flag::KEEP_GROUPS, user.is_some_and(|user| user.deny_setgroups));
+    set(&mut buf, flag::KEEP_GROUPS, request.deny_setgroups);
     set(&mut buf, flag::REOPEN_NULL, true);
     keyring(&mut buf, request.id, request.no_new_keyring);
     process::plan(&mut buf, request.process)?;
-    identity::plan(&mut buf, request.process, request.facts, user.is_some());
+    identity::plan(&mut buf, request.process, request.facts, user.is_some())?;
     sched::plan(&mut buf, request.process)?;
     sched::exec_affinity(&mut buf, request.process)?;
+    sched::memory_policy(&mut buf, request.memory_policy)?;
+    sched::personality(&mut buf, request.personality)?;
     if let Some(program) = request.seccomp {
         buf.seccomp(program);
     }
@@ -220,7 +226,8 @@ fn common(
     set(buf, flag::REOPEN_NULL, buf.plan.flags & flag::ROOTFS != 0);
     keyring(buf, request.id, request.no_new_keyring);
     process::plan(buf, process)?;
-    identity::plan(buf, process, request.facts, in_user);
+    identity::plan(buf, process, request.facts, in_user)?;
+    sched::check_exec_affinity(process)?;
     sched::plan(buf, process)
 }
 

@@ -2,8 +2,8 @@
 
 use krun_spawner::plan::{flag, sched_flag};
 use oci_spec::runtime::{
-    IOPriorityClass, Linux, LinuxPersonalityDomain, LinuxSchedulerFlag, LinuxSchedulerPolicy,
-    MemoryPolicyFlagType, MemoryPolicyModeType, Process,
+    IOPriorityClass, LinuxMemoryPolicy, LinuxPersonality, LinuxPersonalityDomain, LinuxSchedulerFlag,
+    LinuxSchedulerPolicy, MemoryPolicyFlagType, MemoryPolicyModeType, Process,
 };
 
 use super::{PlanBuf, PlanError, affinity, set};
@@ -18,14 +18,21 @@ pub fn plan(buf: &mut PlanBuf, process: &Process) -> Result<(), PlanError> {
 /// Plans `process.execCPUAffinity.final`, which only exec's process has. Without
 /// any, the caller's affinity is undone: the cpuset is what counts.
 pub fn exec_affinity(buf: &mut PlanBuf, process: &Process) -> Result<(), PlanError> {
-    let wanted = process.exec_cpu_affinity().as_ref();
-    let last = wanted.and_then(|affinity| affinity.cpu_affinity_final().as_deref()).unwrap_or_default();
-    if !last.is_empty() {
-        let words = affinity::mask(last, "process.execCPUAffinity.final")?;
-        buf.plan.sched.final_affinity = buf.slice(&words);
-    }
-    set(buf, flag::RESET_AFFINITY, last.is_empty() && initial_affinity(process)?.is_empty());
+    let words = final_affinity(process)?;
+    set(buf, flag::RESET_AFFINITY, words.is_empty() && initial_affinity(process)?.is_empty());
+    buf.plan.sched.final_affinity = buf.slice(&words);
     Ok(())
+}
+
+/// Init has no use for `process.execCPUAffinity`, but what every exec would fail of is refused at once.
+pub fn check_exec_affinity(process: &Process) -> Result<(), PlanError> {
+    initial_affinity(process).and_then(|_| final_affinity(process)).map(drop)
+}
+
+fn final_affinity(process: &Process) -> Result<Vec<u64>, PlanError> {
+    let wanted = process.exec_cpu_affinity().as_ref();
+    let list = wanted.and_then(|affinity| affinity.cpu_affinity_final().as_deref()).unwrap_or_default();
+    if list.is_empty() { Ok(Vec::new()) } else { affinity::mask(list, "process.execCPUAffinity.final") }
 }
 
 /// `process.execCPUAffinity.initial` as a bit mask; empty where there is none.
@@ -89,8 +96,8 @@ fn io_priority(buf: &mut PlanBuf, process: &Process) -> Result<(), PlanError> {
 }
 
 /// Plans `linux.memoryPolicy` (set_mempolicy(2)).
-pub fn memory_policy(buf: &mut PlanBuf, linux: &Linux) -> Result<(), PlanError> {
-    let Some(policy) = linux.memory_policy() else { return Ok(()) };
+pub fn memory_policy(buf: &mut PlanBuf, policy: Option<&LinuxMemoryPolicy>) -> Result<(), PlanError> {
+    let Some(policy) = policy else { return Ok(()) };
     // linux/mempolicy.h
     let mode = match policy.mode() {
         MemoryPolicyModeType::MpolDefault => 0,
@@ -119,8 +126,8 @@ pub fn memory_policy(buf: &mut PlanBuf, linux: &Linux) -> Result<(), PlanError> 
 }
 
 /// Plans `linux.personality` (personality(2)).
-pub fn personality(buf: &mut PlanBuf, linux: &Linux) -> Result<(), PlanError> {
-    let Some(personality) = linux.personality() else { return Ok(()) };
+pub fn personality(buf: &mut PlanBuf, personality: Option<&LinuxPersonality>) -> Result<(), PlanError> {
+    let Some(personality) = personality else { return Ok(()) };
     if let Some(flag) = personality.flags().iter().flatten().next() {
         return Err(PlanError::invalid("linux.personality.flags[0]", flag, "supported: no flag is"));
     }

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Hooks, LinuxNamespaceType, LinuxResources, Process};
+use oci_spec::runtime::{
+    Hooks, LinuxMemoryPolicy, LinuxNamespaceType, LinuxPersonality, LinuxResources, Process,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Location;
@@ -76,6 +78,12 @@ pub struct State {
     /// The agent that gets the filter's listener.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<crate::launch::Agent>,
+    /// `linux.personality`, which exec's processes have too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personality: Option<LinuxPersonality>,
+    /// `linux.memoryPolicy`, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_policy: Option<LinuxMemoryPolicy>,
     /// The hooks that are still to run: poststart, poststop (startContainer runs in the container).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,

@@ -32,6 +32,8 @@ fn sample() -> State {
         agent: None,
         hooks: None,
         intel_rdt: None,
+        personality: None,
+        memory_policy: None,
     }
 }
 
