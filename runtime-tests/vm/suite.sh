@@ -73,8 +73,11 @@ ${KRUN_VM_PROCESSORS:-sh /krun/processors.sh} || failed=1
 exit \$failed
 GUEST
 
+# A Debian root has these programs already.
+tools=
+[ -n "$root" ] || tools=$("$here/tools.sh" "$arch")
 status=0
-"$here/run.sh" --arch "$arch" ${root:+--root "$root"} --kernel "${root_kernel:-$kernel}" --memory "${KRUN_VM_MEMORY:-3072}" \
+"$here/run.sh" --arch "$arch" ${root:+--root "$root"} ${tools:+--add "$tools/.:/"} --kernel "${root_kernel:-$kernel}" --memory "${KRUN_VM_MEMORY:-3072}" \
     --add "$stage/krun" --add "$stage/containerd-shim-krun-v2" --add "$stage/probe" \
     --add "$here/processors.sh" --add "$stage/processors" --add "$stage/tests" --add "$stage/suite" --add "$top/src:$top/src" \
     --add "$top/rootfs-fixtures:$top/rootfs-fixtures" --add "$stage/krun:$bins/krun" \
