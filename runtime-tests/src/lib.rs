@@ -21,6 +21,7 @@ pub mod require;
 pub mod runtime;
 pub mod sandbox;
 pub mod syscalls;
+pub mod user;
 
 pub use config::Config;
 pub use container::Container;
@@ -28,3 +29,4 @@ pub use invocation::Output;
 pub use require::Need;
 pub use sandbox::Sandbox;
 pub use serde_json::{Value, json};
+pub use user::User;

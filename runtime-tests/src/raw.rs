@@ -281,6 +281,14 @@ pub fn set_affinity(mask: &[u64]) -> Result<(), Errno> {
         .map(drop)
 }
 
+/// Becomes an ordinary user without further groups, for use in [`before_exec`].
+pub fn become_user(id: u32) -> Result<(), Errno> {
+    let id = id as usize;
+    syscall_numbers(libc::SYS_setgroups, [0; 6])?;
+    syscall_numbers(libc::SYS_setresgid, [id, id, id, 0, 0, 0])?;
+    syscall_numbers(libc::SYS_setresuid, [id, id, id, 0, 0, 0]).map(drop)
+}
+
 /// setuid(2) of this thread alone, for use in [`before_exec`].
 pub fn setuid(uid: u32) -> Result<(), Errno> {
     syscall_numbers(libc::SYS_setuid, [uid as usize, 0, 0, 0, 0, 0]).map(drop)

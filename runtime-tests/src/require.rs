@@ -44,6 +44,8 @@ pub enum Need {
     BlockDevice,
     /// Huge pages can be reserved here.
     HugePages,
+    /// A kind of network interface that the kernel and iproute2's `ip` can make.
+    Interface(&'static str),
 }
 
 impl Need {
@@ -79,6 +81,7 @@ impl Need {
             Need::Lsm(name) => (has_lsm(name), format!("no LSM {name}")),
             Need::Syscall(name) => (has_syscall(name), format!("no system call {name}")),
             Need::BlockDevice => (host_block_device().is_some(), "no block device".into()),
+            Need::Interface(kind) => (can_make_interface(kind), format!("no {kind} interfaces")),
             Need::HugePages => {
                 (Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists(), "no 2 MB pages".into())
             }
@@ -94,6 +97,19 @@ fn is(kinds: &[Kind]) -> bool {
 fn has_line(file: &str, word: &str) -> bool {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     text.lines().any(|l| l.split_whitespace().last() == Some(word))
+}
+
+/// In a network namespace of a thread of its own, so that nobody sees it.
+fn can_make_interface(kind: &str) -> bool {
+    let kind = kind.to_owned();
+    let ip = |args: &[&str]| std::process::Command::new("ip").args(args).output();
+    let made = std::thread::spawn(move || {
+        let iproute2 = ip(&["-V"]).is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("iproute2"));
+        iproute2
+            && raw::unshare(libc::CLONE_NEWNET).is_ok()
+            && ip(&["link", "add", "kt-probe", "type", &kind]).is_ok_and(|o| o.status.success())
+    });
+    made.join().unwrap_or(false)
 }
 
 fn has_swap() -> bool {

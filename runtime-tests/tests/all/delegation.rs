@@ -1,4 +1,4 @@
-//! What the host hands over to a container: its cgroup, network interfaces, ids by mount.
+//! What the host hands over to a container: its cgroup, ids by mount.
 
 use runtime_tests::{Config, Sandbox, json, requires};
 use std::os::unix::fs::MetadataExt;
@@ -45,75 +45,6 @@ fn the_cgroup_belongs_to_the_process_s_user() {
     let user = json!({"uid": 7, "gid": 0});
     let c = s.start(writable_cgroup(Config::sleeper().user_namespace().set("/process/user", user)));
     assert_eq!(std::fs::metadata(c.cgroup()).unwrap().uid(), 100_007);
-}
-
-/// A network namespace of this test, with a dummy interface in it: `ip` as this thread runs it.
-#[track_caller]
-fn ip(args: &[&str]) -> String {
-    let out = std::process::Command::new("ip").args(args).output().unwrap();
-    assert!(out.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
-
-/// Whether the kernel has the dummy driver, and `ip` is not a small one that lacks half of its words.
-fn can_make_interfaces() -> bool {
-    let version = std::process::Command::new("ip").arg("-V").output();
-    if !version.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("iproute2")) {
-        return false;
-    }
-    let made = std::process::Command::new("ip").args(["link", "add", "kt-probe", "type", "dummy"]).status();
-    let _ = std::process::Command::new("ip").args(["link", "del", "kt-probe"]).status();
-    made.is_ok_and(|status| status.success())
-}
-
-#[test]
-fn an_interface_moves_with_its_addresses_and_under_a_new_name() {
-    requires!(RuncLike, Spec(1, 3), Program("ip"), Program("nsenter"));
-    let s = Sandbox::new();
-    // The interface is made in a namespace of this thread's own; the runtime is its child.
-    runtime_tests::raw::unshare(libc::CLONE_NEWNET).unwrap();
-    let kind = if can_make_interfaces() { "dummy" } else { "none" };
-    if kind == "none" {
-        // Without the dummy driver: the loopback interface cannot be moved, and the runtime says so.
-        let config = Config::default().set("/linux/netDevices", json!({"lo": {"name": "other"}}));
-        s.run(config)
-            .expect_code(1)
-            .expect_error("linux.netDevices.lo")
-            .expect_error("fail to move network device lo to network namespace");
-        return;
-    }
-    ip(&["link", "add", "ktdummy", "type", "dummy"]);
-    ip(&["link", "set", "ktdummy", "mtu", "1789", "address", "00:11:22:33:44:55"]);
-    ip(&["address", "add", "169.254.169.77/32", "dev", "ktdummy"]);
-    ip(&["address", "add", "fd00:1::5/64", "dev", "ktdummy", "nodad"]);
-    ip(&["address", "add", "127.0.0.33/8", "dev", "ktdummy", "scope", "host"]);
-    let devices = json!({"ktdummy": {"name": "inside0"}});
-    let c = s.start(Config::sleeper().set("/linux/netDevices", devices));
-    let target = c.pid().to_string();
-    let seen = std::process::Command::new("nsenter")
-        .args(["-t", &target, "-n", "ip", "address", "show", "dev", "inside0"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&seen.stdout);
-    for wanted in ["mtu 1789", "00:11:22:33:44:55", "169.254.169.77/32", "fd00:1::5/64", ",UP"] {
-        assert!(text.contains(wanted), "{wanted}: {text}");
-    }
-    assert!(!text.contains("127.0.0.33"), "only addresses of global scope move: {text}");
-    assert!(!ip(&["link"]).contains("ktdummy"), "it is gone from the host");
-}
-
-#[test]
-fn network_devices_that_are_missing_or_impossible_are_named() {
-    requires!(RuncLike, Spec(1, 3));
-    let s = Sandbox::new();
-    let with = |devices| Config::default().set("/linux/netDevices", devices);
-    s.run(with(json!({"no-such-dev0": {}})))
-        .expect_code(1)
-        .expect_error("link not found for interface no-such-dev0 on runtime namespace");
-    s.run(with(json!({"a/b": {}}))).expect_code(1).expect_error("invalid network device name");
-    s.run(with(json!({"eth9": {}})).without_namespace("network"))
-        .expect_code(1)
-        .expect_error("unable to move network devices without a NET namespace");
 }
 
 #[test]

@@ -297,54 +297,6 @@ fn dev_null_on_stdin_is_the_container_s_own() {
 }
 
 #[test]
-fn personality_and_affinity() {
-    requires!(Spec(1, 2));
-    let s = Sandbox::new();
-    let r = s.report(Config::default().set("/linux/personality", json!({"domain": "LINUX32"})));
-    assert_eq!(r["personality"], 8);
-}
-
-#[test]
-fn scheduler_policy_and_nice() {
-    requires!(Spec(1, 1));
-    let s = Sandbox::new();
-    let r =
-        s.report(Config::default().set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 5})));
-    assert_eq!(r["scheduler"]["policy"], 3);
-    assert_eq!(r["scheduler"]["nice"], 5);
-    let r = s.report(Config::default().set("/process/scheduler", json!({"policy": "SCHED_IDLE"})));
-    assert_eq!(r["scheduler"]["policy"], 5);
-}
-
-#[test]
-fn io_priority() {
-    requires!(Spec(1, 1));
-    let s = Sandbox::new();
-    let r = s.report(
-        Config::default().set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 6})),
-    );
-    assert_eq!(r["ioprio"], json!({"class": 2, "level": 6}));
-    let r = s.report(
-        Config::default().set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0})),
-    );
-    assert_eq!(r["ioprio"]["class"], 3);
-}
-
-#[test]
-fn memory_policy() {
-    requires!(Spec(1, 3), Path("/sys/devices/system/node/node0"));
-    let s = Sandbox::new();
-    let policy = json!({"mode": "MPOL_BIND", "nodes": "0"});
-    let r = s.report(Config::default().set("/linux/memoryPolicy", policy));
-    assert_eq!(r["mempolicy"]["mode"], 2);
-    assert_eq!(r["mempolicy"]["nodes"], 1);
-    let bad = json!({"mode": "MPOL_NONSENSE", "nodes": "0"});
-    s.run(Config::default().set("/linux/memoryPolicy", bad))
-        .expect_code(1)
-        .expect_error("invalid memory policy mode");
-}
-
-#[test]
 fn affinity_is_what_the_host_allows() {
     requires!(Cpus(2), Spec(1, 2));
     let s = Sandbox::new();
@@ -357,13 +309,4 @@ fn affinity_is_what_the_host_allows() {
     };
     let out = s.call(["run", "-b"]).arg(&b.dir).arg(&id).before_exec(pin).run().expect_ok();
     assert_eq!(out.lines()[0]["affinity"], json!(all));
-}
-
-#[test]
-fn exec_cpu_affinity() {
-    requires!(Spec(1, 3), Cpus(2));
-    let s = Sandbox::new();
-    let c = s.start(Config::sleeper().set("/process/execCPUAffinity", json!({"initial": "0", "final": "1"})));
-    c.wait_ready();
-    assert_eq!(c.exec_probe(&["report"])[0]["affinity"], json!([1]));
 }

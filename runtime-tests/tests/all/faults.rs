@@ -1,0 +1,256 @@
+//! Faults at every step: krun or its child killed, a system call refused. Whatever
+//! happens, `delete --force` leaves nothing on the host.
+//!
+//! strace(1) injects them, by the number of the system call, into the parent and into
+//! each of its children; so the sweep finds steps that nobody listed.
+
+use runtime_tests::invocation::{Invocation, Output};
+use runtime_tests::{Config, Sandbox, leftovers, requires};
+use std::path::Path;
+
+/// Who is traced.
+#[derive(Clone, Copy)]
+enum Who {
+    /// The runtime alone: of a command that leaves a process.
+    Parent,
+    /// Its children too.
+    All,
+}
+
+fn strace(s: &Sandbox, who: Who, output: &str) -> Invocation {
+    let follow: &[&str] = if let Who::All = who { &["-ff"] } else { &[] };
+    Invocation::new(Path::new("strace"), s.dir()).args(follow).args(["-qqq", "-o", output])
+}
+
+/// A call of the runtime under strace with this injection.
+fn injected(s: &Sandbox, who: Who, inject: &str, args: &[&str]) -> Output {
+    let call = strace(s, who, &s.path("trace")).args(["-e", ALL, "-e", &format!("inject={inject}")]);
+    let out = call.arg(&s.runtime.path).arg("--root").arg(s.state_root()).args(args).run();
+    traces(s);
+    out
+}
+
+/// What each process called, by trace file; the files are removed.
+fn traces(s: &Sandbox) -> Vec<String> {
+    let files = std::fs::read_dir(s.dir()).unwrap().flatten();
+    let traces = files.filter(|f| f.file_name().to_string_lossy().starts_with("trace"));
+    let read = |f: std::fs::DirEntry| {
+        let text = String::from_utf8_lossy(&std::fs::read(f.path()).unwrap()).into_owned();
+        let _ = std::fs::remove_file(f.path());
+        text
+    };
+    traces.map(read).collect()
+}
+
+/// Every step of a command: a system call's name and the how-manieth of it this is, which
+/// is how strace counts. The parent's and the children's steps of one name and number are one.
+fn steps(s: &Sandbox, who: Who, args: &[&str]) -> Vec<(String, usize)> {
+    let call = strace(s, who, &s.path("trace")).args(["-e", ALL]);
+    call.arg(&s.runtime.path).arg("--root").arg(s.state_root()).args(args).run().expect_ok();
+    let mut steps = Vec::new();
+    for text in traces(s) {
+        let mut counts = std::collections::HashMap::new();
+        for name in text.lines().filter_map(|line| line.split_once('(')).map(|(name, _)| name) {
+            let n = counts.entry(name.to_owned()).or_insert(0);
+            *n += 1;
+            if !steps.iter().any(|(have, at)| have == name && at == n) {
+                steps.push((name.to_owned(), *n));
+            }
+        }
+    }
+    assert!(steps.len() > 30, "{steps:?}");
+    steps
+}
+
+/// As many as there is time for, spread over all.
+fn spread(steps: &[(String, usize)], most: usize) -> impl Iterator<Item = &(String, usize)> {
+    steps.iter().step_by(steps.len().div_ceil(most).max(1))
+}
+
+/// A container that sleeps, created; its id.
+fn created(s: &Sandbox) -> String {
+    let (id, b) = s.bundle(Config::sleeper());
+    s.call(["create", "-b"]).arg(&b.dir).arg(&id).run().expect_ok();
+    id
+}
+
+fn force(s: &Sandbox, id: &str) {
+    leftovers::reap(s);
+    s.call(["delete", "--force", id]).run().expect_ok();
+    let left = s.call(["state", id]).run();
+    assert_ne!(left.code, 0, "{id} is still there");
+}
+
+const ALL: &str = "trace=!futex,wait4,waitid";
+
+#[test]
+fn create_killed_at_every_system_call() {
+    requires!(Krun, Program("strace"));
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::sleeper());
+    let bundle = b.dir.display().to_string();
+    let words = ["create", "-b", &bundle, &id];
+    let all = steps(&s, Who::Parent, &words);
+    force(&s, &id);
+    let before = leftovers::before();
+    for (name, n) in spread(&all, 200) {
+        injected(&s, Who::Parent, &format!("{name}:signal=KILL:when={n}"), &words);
+        force(&s, &id);
+    }
+    leftovers::assert_none(&before, &s);
+}
+
+/// The runtime and the container's process, each at each of its system calls.
+#[test]
+fn run_killed_at_every_system_call() {
+    requires!(Krun, Program("strace"));
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
+    let bundle = b.dir.display().to_string();
+    let words = ["run", "-b", &bundle, &id];
+    let all = steps(&s, Who::All, &words);
+    let before = leftovers::before();
+    for (name, n) in spread(&all, 200) {
+        let out = injected(&s, Who::All, &format!("{name}:signal=KILL:when={n}"), &words);
+        // Its last call is no fault: it has ended by then.
+        let ended = name == "exit_group" || name == "exit";
+        assert!(ended || out.code != 0, "killed at {name} {n}, and content: {out:?}");
+        force(&s, &id);
+    }
+    leftovers::assert_none(&before, &s);
+}
+
+#[test]
+fn start_exec_and_delete_killed_at_every_system_call() {
+    requires!(Krun, Program("strace"));
+    let s = Sandbox::new();
+    let before = leftovers::before();
+    for (verb, rest) in [("start", &[][..]), ("exec", &["/probe", "exit", "0"]), ("delete", &[])] {
+        let flags: &[&str] = if verb == "delete" { &["--force"] } else { &[] };
+        let args = |id: &str| -> Vec<String> {
+            let id = [id];
+            [verb].iter().chain(flags).chain(&id).chain(rest).map(|s| (*s).to_owned()).collect()
+        };
+        let id = created(&s);
+        let words = args(&id);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let all = steps(&s, Who::All, &words);
+        force(&s, &id);
+        for (name, n) in spread(&all, 80) {
+            let id = created(&s);
+            let words = args(&id);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            injected(&s, Who::All, &format!("{name}:signal=KILL:when={n}"), &words);
+            force(&s, &id);
+        }
+    }
+    leftovers::assert_none(&before, &s);
+}
+
+/// A set of calls and what they may fail of on a machine in trouble.
+const TROUBLE: [(&str, &str); 6] = [
+    ("openat,openat2,open_tree,socket,socketpair,pipe2,memfd_create,fsopen,fsmount", "EMFILE"),
+    ("write,pwrite64,mkdir,mkdirat,mknodat,symlinkat,renameat,ftruncate", "ENOSPC"),
+    ("clone3,clone,fork,vfork", "EAGAIN"),
+    ("mmap,clone3,mount,move_mount,mount_setattr,fsconfig,seccomp,execve", "ENOMEM"),
+    ("read,recvmsg,sendmsg,poll,ppoll", "EIO"),
+    ("openat,openat2,mkdirat,unlinkat,setns,bpf", "EACCES"),
+];
+
+#[test]
+fn run_refused_at_every_system_call() {
+    requires!(Krun, Program("strace"));
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
+    let bundle = b.dir.display().to_string();
+    let words = ["run", "-b", &bundle, &id];
+    let all = steps(&s, Who::All, &words);
+    let before = leftovers::before();
+    let mut silent = Vec::new();
+    for (set, errno) in TROUBLE {
+        let of_set: Vec<_> =
+            all.iter().filter(|(name, _)| set.split(',').any(|s| s == name)).cloned().collect();
+        for (name, n) in spread(&of_set, 30) {
+            let inject = format!("{name}:error={errno}:when={n}");
+            let out = injected(&s, Who::All, &inject, &words);
+            // Killed by a signal it may be (no memory for its own start), but not fail without a
+            // word; unless it is the word that can't be written.
+            let said = name == "write" || !out.stderr.trim().is_empty();
+            if !(out.code == 0 || out.code > 127 || said) {
+                silent.push(format!("{inject}: {out:?}"));
+            }
+            force(&s, &id);
+        }
+    }
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+    leftovers::assert_none(&before, &s);
+}
+
+#[test]
+fn exec_refused_at_every_system_call() {
+    requires!(Krun, Program("strace"));
+    let s = Sandbox::new();
+    let c = s.start(Config::sleeper());
+    c.wait_ready();
+    let before = leftovers::before();
+    let words = ["exec", &c.id, "/probe", "exit", "0"];
+    let all = steps(&s, Who::All, &words);
+    for (set, errno) in TROUBLE {
+        let of_set: Vec<_> =
+            all.iter().filter(|(name, _)| set.split(',').any(|s| s == name)).cloned().collect();
+        for (name, n) in spread(&of_set, 12) {
+            injected(&s, Who::All, &format!("{name}:error={errno}:when={n}"), &words);
+        }
+    }
+    assert_eq!(c.status(), "running");
+    c.exec(&["/probe", "exit", "5"]).expect_code(5);
+    leftovers::reap(&s);
+    let procs = c.cgroup_file("cgroup.procs");
+    assert_eq!(procs.lines().count(), 1, "half-born processes: {procs}");
+    drop(c);
+    leftovers::assert_none(&before, &s);
+}
+
+#[test]
+fn a_full_disk_under_the_state_root() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let full = s.path("full");
+    std::fs::create_dir(&full).unwrap();
+    runtime_tests::raw::mount("tmpfs", &full, "tmpfs", 0, "size=8k,mode=700").unwrap();
+    // One page is left for the directories, none for a state.
+    std::fs::write(format!("{full}/ballast"), [0u8; 8192]).unwrap();
+    let (id, b) = s.bundle(Config::sleeper());
+    let before = leftovers::before();
+    let out = s.bare_call().args(["--root", &full, "create", "-b"]).arg(&b.dir).arg(&id).run();
+    out.expect_code(1).expect_error("no space left on device");
+    assert!(!Path::new(&full).join(&id).exists());
+    leftovers::assert_none(&before, &s);
+}
+
+#[test]
+fn no_process_may_be_made() {
+    requires!(Krun, Controller("pids"));
+    let s = Sandbox::new();
+    let before = leftovers::before();
+    // The runtime in a cgroup that is full: clone3(2) and fork(2) are EAGAIN.
+    let name = s.new_id();
+    let group = Path::new(runtime_tests::host::CGROUPS).join(&name);
+    std::fs::create_dir(&group).unwrap();
+    for most in 1..4 {
+        std::fs::write(group.join("pids.max"), most.to_string()).unwrap();
+        // The container's own cgroup lies below, so that its processes count too.
+        let (id, b) =
+            s.bundle(Config::probe(&["exit", "0"]).set("/linux/cgroupsPath", format!("/{name}/box")));
+        let procs = std::fs::File::options().write(true).open(group.join("cgroup.procs")).unwrap();
+        let enter = move || std::io::Write::write_all(&mut &procs, b"0");
+        let out = s.call(["run", "-b"]).arg(&b.dir).arg(&id).before_exec(enter).run();
+        assert!(
+            out.code == 0 || out.code == 1 && out.stderr.contains("resource temporarily unavailable"),
+            "{most}: {out:?}"
+        );
+        s.call(["delete", "--force", &id]).run().expect_ok();
+    }
+    std::fs::remove_dir(&group).unwrap();
+    leftovers::assert_none(&before, &s);
+}
