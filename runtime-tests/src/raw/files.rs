@@ -37,6 +37,17 @@ pub fn fs_magic(path: &str) -> io::Result<i64> {
     Ok(st.f_type)
 }
 
+/// getxattr(2), as text without its NUL.
+pub fn getxattr(path: &str, name: &str) -> io::Result<String> {
+    let (p, n) = (c_string(path)?, c_string(name)?);
+    let mut value = vec![0u8; 4096];
+    // SAFETY: valid strings, and room for the length given.
+    let len = unsafe { libc::getxattr(p.as_ptr(), n.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    value.truncate(len);
+    Ok(String::from_utf8_lossy(&value).trim_end_matches('\0').to_owned())
+}
+
 /// mknod(2); mode includes the type.
 pub fn mknod(path: &str, mode: u32, major: u32, minor: u32) -> io::Result<()> {
     let p = c_string(path)?;

@@ -141,6 +141,8 @@ plain! {
         pub options: Slice<FsOption>,
         /// Options as one string, for mount(2).
         pub data: Str,
+        /// SELinux label of the root of a new file system that takes none as an option.
+        pub label: Str,
         /// `MS_*` flags, for mount(2).
         pub ms_flags: u64,
         /// Attributes to set on the mount itself, and to clear.

@@ -102,6 +102,7 @@ steps! {
     MountNotOrdinary = 37, Mount, "must be mounted on ordinary directory", "openat2";
     MountLateReadonly = 38, Mount, "make the mount read-only", "mount_setattr";
     MountSymlink = 39, Mount, "copy the symbolic link", "symlinkat";
+    MountLabel = 40, Mount, "label the file system", "fsetxattr";
     DevOpen = 45, None, "open /dev", "openat2";
     DeviceCreate = 46, Device, "create the device", "mknodat";
     DeviceOwner = 47, Device, "set the device's owner", "fchownat";

@@ -143,6 +143,12 @@ pub fn fchmod(fd: Fd, mode: u32) -> Result<()> {
     unsafe { sys!(libc::SYS_fchmod, fd.0, mode) }.map(drop)
 }
 
+/// fsetxattr(2)
+pub fn fsetxattr(fd: Fd, name: &CStr, value: &[u8]) -> Result<()> {
+    // SAFETY: name outlives the call, and value is readable for its length.
+    unsafe { sys!(libc::SYS_fsetxattr, fd.0, name.as_ptr(), value.as_ptr(), value.len(), 0) }.map(drop)
+}
+
 /// faccessat2(2), Linux 5.8
 pub fn faccessat2(dir: Fd, path: &CStr, mode: i32, flags: i32) -> Result<()> {
     // SAFETY: path outlives the call.

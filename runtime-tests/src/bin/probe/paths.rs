@@ -25,6 +25,7 @@ pub fn run(name: &str, args: &[&str]) -> Option<Outcome> {
         "append" => write(path, text(args, 1), true),
         "list" => fs::read_dir(path).map(|_| json!({"entries": proc_report::directory(path)})),
         "stat" => fs::symlink_metadata(path).map(|_| proc_report::describe(path)),
+        "xattr" => raw::getxattr(path, text(args, 1)).map(|value| json!({"value": value})),
         "statfs" => raw::fs_magic(path).map(|m| json!({"magic": m})),
         "mkdir" => fs::create_dir(path).map(|()| json!({})),
         "rmdir" => fs::remove_dir(path).map(|()| json!({})),

@@ -185,6 +185,12 @@ impl One<'_> {
             _ => {}
         }
         planned.source = self.source(buf);
+        if fstype == "mqueue"
+            && let Some(label) = self.label()
+        {
+            // Its superblock is as old as the ipc namespace: too late for an option.
+            planned.label = buf.str(label);
+        }
         let data = self.data(fstype);
         if fstype == "tmpfs" {
             if !data.iter().any(|option| option.starts_with("mode=")) {
@@ -215,11 +221,16 @@ impl One<'_> {
     /// The file system's options, with the label of the container's mounts.
     fn data(&self, fstype: &str) -> Vec<String> {
         let mut data = self.options.data.clone();
-        let label = self.request.spec.linux().as_ref().and_then(|linux| linux.mount_label().clone());
-        if let Some(label) = label.filter(|label| !label.is_empty() && !matches!(fstype, "proc" | "sysfs")) {
+        if let Some(label) = self.label().filter(|_| !matches!(fstype, "proc" | "sysfs" | "mqueue")) {
             data.push(format!("context={label}"));
         }
         data
+    }
+
+    /// `linux.mountLabel`
+    fn label(&self) -> Option<&str> {
+        let label = self.request.spec.linux().as_ref()?.mount_label().as_deref()?;
+        Some(label).filter(|label| !label.is_empty())
     }
 
     fn source(&self, buf: &mut PlanBuf) -> Str {

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{close, fchmodat, fstat, fstatfs_magic, readlinkat, symlinkat};
+use krun_sys::fs::{close, fchmodat, fsetxattr, fstat, fstatfs_magic, openat, readlinkat, symlinkat};
 use krun_sys::mount::{
     MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
     fsmount, fsopen, mount, mount_setattr, move_mount, open_tree,
@@ -107,7 +107,20 @@ impl One<'_, '_> {
         if self.has(mount_flag::COPY_UP) {
             tmpcopyup::copy(target, tree).on(Step::MountCopyUp, self.i)?;
         }
+        self.label(tree)?;
         self.attach(tree, target)
+    }
+
+    fn label(&self, tree: Fd) -> Result<(), Fail> {
+        if !self.m.label.is_some() {
+            return Ok(());
+        }
+        let root = openat(tree, c".", libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
+            .on(Step::MountLabel, self.i)?;
+        let label = self.text(self.m.label).to_bytes_with_nul();
+        fsetxattr(root, c"security.selinux", label).on(Step::MountLabel, self.i)?;
+        close(root);
+        Ok(())
     }
 
     /// Whether the destination is there before it is made.
