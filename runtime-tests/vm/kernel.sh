@@ -1,10 +1,11 @@
 #!/bin/sh
-# Prints the directory of an unpacked Debian cloud kernel, fetching it if needed.
+# Prints the directory of an unpacked Debian kernel, fetching it if needed.
 #
 #   kernel.sh ARCH KERNEL
 #
 # ARCH is x86_64 or aarch64. KERNEL is `stable` (the machine's own suite), `newest`
-# (unstable) or the code name of a suite. The directory holds `vmlinuz`, `version`,
+# (unstable) or the code name of a suite: a cloud kernel; or `full`, the stable one
+# with every driver. The directory holds `vmlinuz`, `version`,
 # `modules/` (the whole tree) and `modules.dep`.
 set -eu
 
@@ -16,17 +17,19 @@ x86_64) deb_arch=amd64 ;;
 aarch64) deb_arch=arm64 ;;
 *) echo "kernel.sh: unknown architecture $arch" >&2; exit 1 ;;
 esac
+flavour=cloud-$deb_arch
 case $kernel in
 stable) suite=host ;;
+full) suite=host flavour=$deb_arch ;;
 newest) suite=sid ;;
 *) suite=$kernel ;;
 esac
 
 dir=$build/vm/$arch/kernel-$kernel
 if [ ! -s "$dir/modules.dep" ]; then
-    package=$("$here/debs.sh" depends "$suite" "$deb_arch" "linux-image-cloud-$deb_arch" |
+    package=$("$here/debs.sh" depends "$suite" "$deb_arch" "linux-image-$flavour" |
         grep '^linux-image-[0-9]' | head -n 1)
-    [ -n "$package" ] || { echo "kernel.sh: $suite has no cloud kernel for $deb_arch" >&2; exit 1; }
+    [ -n "$package" ] || { echo "kernel.sh: $suite has no kernel linux-image-$flavour" >&2; exit 1; }
     rm -rf "$dir.new"
     # From 7.x on, modules may come in a package of their own.
     extra=$("$here/debs.sh" depends "$suite" "$deb_arch" "$package" | grep '^linux-\(modules\|binary\)-' || true)

@@ -3,7 +3,7 @@
 # host with every controller. Exits with the command's status.
 #
 #   run.sh --arch ARCH [options] --cmd 'COMMAND'
-#     --kernel stable|newest|SUITE   default stable
+#     --kernel stable|newest|full|SUITE   default stable; `full` has SELinux instead of AppArmor
 #     --add HOST[:GUEST]   a file or directory to have inside; default under /krun
 #     --out DIR            unpack what the command left in /out here
 #     --console FILE       keep the console's text here
@@ -61,6 +61,10 @@ base=$("$here/initramfs.sh" "$arch" "$kernel")
 . "$here/qemu.sh"
 find_qemu "$arch"
 
+if [ "$kernel" = full ]; then
+    KRUN_VM_APPEND="security=selinux enforcing=1 ${KRUN_VM_APPEND:-}"
+    add "$("$here/policy.sh"):/selinux.policy"
+fi
 if [ -n "$shell" ]; then : > "$work/payload/shell-in-vm"; fi
 if [ -n "$root" ]; then : > "$work/payload/boot-systemd"; fi
 printf '%s\n' "$cmd" > "$work/payload/run-in-vm"

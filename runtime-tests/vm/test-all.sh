@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs the suite on each machine named, then reports the sum.
 #
-#   test-all.sh MACHINE...    native, ARCH-KERNEL (x86_64-stable, aarch64-newest …) or ARCH-systemd
+#   test-all.sh MACHINE...    native, ARCH-KERNEL (x86_64-stable, aarch64-newest …), ARCH-systemd,
+#                             or ARCH-full: only the tests that need its drivers and SELinux
 #
 # With `native` and more machines, a test that ran nowhere fails the whole.
 set -u
@@ -35,6 +36,7 @@ for machine; do
     echo "=== $machine"
     case $machine in
     native) native || status=1 ;;
+    *-full) KRUN_VM_PROCESSORS=true "$here/suite.sh" "${machine%-full}" full labels:: limits:: || status=1 ;;
     *) "$here/suite.sh" "${machine%%-*}" "${machine#*-}" || status=1 ;;
     esac
     dirs="$dirs $build/results/$machine"
