@@ -213,7 +213,9 @@ fn exec_leaks_no_descriptor() {
 fn exec_users_are_strict_numbers() {
     let s = Sandbox::new();
     let c = s.start(Config::sleeper());
-    for bad in ["1x", "x", "", "1:", "1:x", " 1", "+1", "-1", "1:2:3", "99999999999"] {
+    for bad in
+        ["1x", "x", "", "1:", "1:x", " 1", "+1", "-1", "1:2:3", "99999999999", "4294967295", "0:4294967295"]
+    {
         let out = c.exec_with(&["--user", bad], &["/probe", "report"]);
         let lenient = s.runtime.kind != runtime_tests::runtime::Kind::Krun;
         assert!(out.code == 255 || lenient, "{bad:?} was taken: {}", out.code);

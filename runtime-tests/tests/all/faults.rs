@@ -148,13 +148,14 @@ fn start_exec_and_delete_killed_at_every_system_call() {
 }
 
 /// A set of calls and what they may fail of on a machine in trouble.
-const TROUBLE: [(&str, &str); 6] = [
+const TROUBLE: [(&str, &str); 7] = [
     ("openat,openat2,open_tree,socket,socketpair,pipe2,memfd_create,fsopen,fsmount", "EMFILE"),
     ("write,pwrite64,mkdir,mkdirat,mknodat,symlinkat,renameat,ftruncate", "ENOSPC"),
     ("clone3,clone,fork,vfork", "EAGAIN"),
     ("mmap,clone3,mount,move_mount,mount_setattr,fsconfig,seccomp,execve", "ENOMEM"),
     ("read,recvmsg,sendmsg,poll,ppoll", "EIO"),
     ("openat,openat2,mkdirat,unlinkat,setns,bpf", "EACCES"),
+    ("read,recvmsg,poll,ppoll,flock,openat,write", "EINTR"),
 ];
 
 #[test]
@@ -233,16 +234,15 @@ fn no_process_may_be_made() {
     requires!(Krun, Controller("pids"));
     let s = Sandbox::new();
     let before = leftovers::before();
-    // The runtime in a cgroup that is full: clone3(2) and fork(2) are EAGAIN.
+    // The runtime and the container below a cgroup that is full: clone3(2) and fork(2) are EAGAIN.
     let name = s.new_id();
     let group = Path::new(runtime_tests::host::CGROUPS).join(&name);
-    std::fs::create_dir(&group).unwrap();
+    std::fs::create_dir_all(group.join("caller")).unwrap();
     for most in 1..4 {
         std::fs::write(group.join("pids.max"), most.to_string()).unwrap();
-        // The container's own cgroup lies below, so that its processes count too.
         let (id, b) =
             s.bundle(Config::probe(&["exit", "0"]).set("/linux/cgroupsPath", format!("/{name}/box")));
-        let procs = std::fs::File::options().write(true).open(group.join("cgroup.procs")).unwrap();
+        let procs = std::fs::File::options().write(true).open(group.join("caller/cgroup.procs")).unwrap();
         let enter = move || std::io::Write::write_all(&mut &procs, b"0");
         let out = s.call(["run", "-b"]).arg(&b.dir).arg(&id).before_exec(enter).run();
         assert!(
@@ -251,6 +251,7 @@ fn no_process_may_be_made() {
         );
         s.call(["delete", "--force", &id]).run().expect_ok();
     }
+    std::fs::remove_dir(group.join("caller")).unwrap();
     std::fs::remove_dir(&group).unwrap();
     leftovers::assert_none(&before, &s);
 }

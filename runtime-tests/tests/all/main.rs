@@ -1,6 +1,7 @@
 //! The integration tests: each starts real containers and looks from inside.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod attacks;
 mod capabilities;
 mod cgroups;
 mod cli;

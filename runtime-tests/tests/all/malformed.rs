@@ -244,7 +244,6 @@ fn of_linux_resources() {
         (json!({"pids": {"limit": "x"}}), "pids.limit"),
         (json!({"blockIO": {"weight": 65_536}}), "blockIO.weight"),
         (json!({"blockIO": {"weight": 1001}}), "blockIO.weight"),
-        (json!({"blockIO": {"weight": 9}}), "blockIO.weight"),
         (
             json!({"blockIO": {"throttleReadBpsDevice": [{"major": 1, "minor": 1, "rate": -1}]}}),
             "blockIO.throttleReadBpsDevice[0].rate",

@@ -139,6 +139,19 @@ fn time_namespace_offsets() {
 }
 
 #[test]
+fn time_offsets_to_the_nanosecond_and_back_in_time() {
+    requires!(Spec(1, 1), Path("/proc/self/ns/time"));
+    let s = Sandbox::new();
+    let offsets = json!({"monotonic": {"secs": -2, "nanosecs": 123_456_789}, "boottime": {"secs": 86_400, "nanosecs": 1}});
+    let c = s.start(Config::sleeper().with_namespace("time").set("/linux/timeOffsets", offsets));
+    c.wait_ready();
+    let r = c.exec_probe(&["report"]).remove(0);
+    let words: Vec<&str> = r["timens_offsets"].as_str().unwrap().split_whitespace().collect();
+    assert_eq!(words, ["monotonic", "-2", "123456789", "boottime", "86400", "1"]);
+    assert_ne!(r["ns"]["time"], ours("time"), "exec is in it too");
+}
+
+#[test]
 fn time_offsets_without_the_namespace_are_refused() {
     requires!(Spec(1, 1));
     let s = Sandbox::new();

@@ -144,6 +144,51 @@ fn rlimits_are_set() {
     assert_eq!(r["rlimits"]["RLIMIT_STACK"], json!({"soft": 1_048_576, "hard": 4_194_304}));
 }
 
+/// Each of them: soft below hard, and both below what a test's root has.
+#[test]
+fn every_rlimit() {
+    requires!(Capability("SYS_RESOURCE", 24));
+    let s = Sandbox::new();
+    let names = [
+        "AS",
+        "CORE",
+        "CPU",
+        "DATA",
+        "FSIZE",
+        "LOCKS",
+        "MEMLOCK",
+        "MSGQUEUE",
+        "NICE",
+        "NOFILE",
+        "NPROC",
+        "RSS",
+        "RTPRIO",
+        "RTTIME",
+        "SIGPENDING",
+        "STACK",
+    ];
+    let value = |name: &str| match name {
+        // What the probe itself needs.
+        "AS" | "DATA" | "STACK" | "FSIZE" | "RTTIME" => (1_u64 << 30, 1_u64 << 32),
+        "NICE" | "RTPRIO" => (3, 7),
+        _ => (512, 640),
+    };
+    let limit = |name: &&str| {
+        let (soft, hard) = value(name);
+        json!({"type": format!("RLIMIT_{name}"), "soft": soft, "hard": hard})
+    };
+    let limits: runtime_tests::Value = names.iter().map(limit).collect();
+    let r = s.report(Config::default().set("/process/rlimits", limits));
+    for name in names {
+        let (soft, hard) = value(name);
+        let key = format!("RLIMIT_{name}");
+        assert_eq!(r["rlimits"][&key], json!({"soft": soft, "hard": hard}), "{key}");
+    }
+    let unlimited = json!([{"type": "RLIMIT_CORE", "soft": u64::MAX, "hard": u64::MAX}]);
+    let r = s.report(Config::default().set("/process/rlimits", unlimited));
+    assert_eq!(r["rlimits"]["RLIMIT_CORE"], json!({"soft": u64::MAX, "hard": u64::MAX}));
+}
+
 #[test]
 fn rlimits_above_ours_with_the_right_to() {
     requires!(Capability("SYS_RESOURCE", 24));
@@ -233,6 +278,17 @@ fn listen_fds_are_passed_on() {
 }
 
 #[test]
+fn listen_fds_of_another_process_are_not_passed_on() {
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::default());
+    let sock = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let call = s.call(["run", "-b"]).arg(&b.dir).arg(&id).env("LISTEN_FDS", "1").env("LISTEN_PID", "1");
+    let r = call.fd(sock, 3).run().expect_ok().lines().remove(0);
+    assert_eq!(r["env"]["LISTEN_FDS"], json!(null));
+    assert_eq!(r["fds"]["3"], json!(null));
+}
+
+#[test]
 fn signals_are_as_for_a_fresh_process() {
     let s = Sandbox::new();
     let r = s.report(Config::default());
@@ -272,6 +328,19 @@ fn a_session_keyring_unless_told_not_to() {
     let out = s.call(["run", "--no-new-keyring", "-b"]).arg(&b.dir).arg(&id).run().expect_ok();
     let name = out.lines()[0]["keyring"]["description"].as_str().unwrap_or_default().to_owned();
     assert!(!name.contains("_ses.kt-"), "{name}");
+}
+
+#[test]
+fn exec_is_in_the_session_keyring_of_the_container() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let c = s.start(Config::probe(&["report", "--", "ready-sleep"]));
+    c.wait_ready();
+    let (init, exec) = (c.lines().remove(0), c.exec_probe(&["report"]).remove(0));
+    assert!(init["keyring"]["description"].as_str().unwrap().contains(&format!("_ses.{}", c.id)));
+    let host = raw::session_keyring().map(|(id, _)| id).unwrap_or_default();
+    assert_ne!(exec["keyring"]["id"], json!(host), "not the caller's");
+    assert!(exec["keyring"]["description"].as_str().unwrap().contains(&format!("_ses.{}", c.id)));
 }
 
 #[test]
