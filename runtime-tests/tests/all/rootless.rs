@@ -373,10 +373,9 @@ fn root_of_a_user_namespace_is_no_root() {
         &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
     ));
     let runtime = s.dir().join("runtime");
-    let unshare = std::path::Path::new("/usr/bin/unshare");
     let nested = |args: &[&str]| {
-        let call = user.program(unshare).args(["-r", "-m", "--"]).arg(&runtime).args(args);
-        call.arg(&id)
+        let call = user.program("/bin/sh".as_ref()).args(["-c", "exec unshare -r -m \"$@\"", "sh"]);
+        call.arg(&runtime).args(args).arg(&id)
     };
     let bundle = b.dir.display().to_string();
     let r = nested(&["run", "-b", &bundle]).run().expect_ok().lines().remove(0);
