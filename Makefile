@@ -25,7 +25,7 @@ demo: deps ## build krun and run a container from a fresh busybox bundle
 	$(RELEASE)/krun run $(BUNDLE)/
 
 build: deps ## krun and its containerd shim, release
-	cargo build --release --workspace --bins
+	cargo build --release --bins -p krun -p containerd-shim-krun-v2
 
 check: ## format and lints, warnings are errors
 	@sh $(VM)/deps.sh lints
@@ -45,8 +45,8 @@ test-vm-all: deps ## test, the newest kernels, the systemd root and the engines
 	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full x86_64-newest aarch64-newest x86_64-systemd
 	$(MAKE) test-engines
 
-test-engines: build ## containerd, docker, podman and the CRI with krun as their runtime
-	KRUN_PROFILE=release bash runtime-tests/engines/run.sh
+test-engines: build ## containerd, docker, podman, conmon and the CRI with krun as their runtime: ENGINES= ENGINES_SUITE= ENGINES_PATH=
+	KRUN_PROFILE=release bash runtime-tests/engines/run.sh $(ENGINES)
 
 test-mutants: deps ## check that the suite notices deliberate mistakes
 	sh runtime-tests/mutants/run.sh

@@ -1,4 +1,6 @@
-"""The life of a pod with two containers, as a kubelet asks for it."""
+"""The life of a pod with two containers, as a kubelet asks for it:
+cri.py HANDLER MONITOR [SOCKET]. MONITOR is the program that minds containers:
+a shim, of which there is one for the pod, or conmon."""
 
 import os
 import sys
@@ -8,8 +10,9 @@ import grpc
 from rpc import Client
 
 HANDLER, SHIM = sys.argv[1:3]
+SOCKET = (sys.argv[3:] or ["/run/containerd/containerd.sock"])[0]
 RUNTIME = "runtime.v1.RuntimeService/"
-client = Client("/run/containerd/containerd.sock")
+client = Client(SOCKET)
 failed = 0
 
 
@@ -78,7 +81,8 @@ server = container("server", "httpd", "-f", "-p", "80", "-h", "/etc")
 call("StartContainer", {1: server})
 other = container("other", "sh", "-c", "echo to the log; exec sleep 1000")
 call("StartContainer", {1: other})
-check("one shim serves the pod", len(shims()) == 1, shims())
+if SHIM != "conmon":
+    check("one shim serves the pod", len(shims()) == 1, shims())
 until("its log has what it wrote", lambda: "stdout F to the log" in open(f"{logs}/other.log").read())
 
 

@@ -1,15 +1,11 @@
 #!/bin/bash
 # The CRI: pods as a kubelet makes them, with a CNI bridge, through containerd's
 # CRI plugin: with our shim, and with Go's shim and krun as its runc. Debian has
-# no crictl; cri.py speaks the same protocol.
-suite=cri
+# no crictl; cri.py speaks the same protocol. crictl.sh runs this with crictl.
+suite=${KRUN_ENGINES_CLIENT:-cri}
 . "$(dirname "$0")/lib.sh"
 mkdir -p /run/containerd /etc/cni/net.d
-cat >/etc/cni/net.d/10-test.conflist <<'JSON'
-{"cniVersion":"0.4.0","name":"test","plugins":[
- {"type":"bridge","bridge":"cni-test","isGateway":true,"ipMasq":false,
-  "ipam":{"type":"host-local","ranges":[[{"subnet":"10.88.0.0/24"}]]}}]}
-JSON
+cni_bridge
 # Pods get a weight, which needs the cpu controller; containerd 1 can do without.
 grep -qw cpu /sys/fs/cgroup/cgroup.controllers && without=false || without=true
 if [ $without = true ] && "${CONTAINERD:=containerd}" --version | grep -q ' v\?2\.'; then
@@ -40,14 +36,19 @@ state = "/run/containerd"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
 TOML
-"${CONTAINERD:=containerd}" -c /run/containerd/config.toml -l info >"$work/cri.log" 2>&1 &
+"${CONTAINERD:=containerd}" -c /run/containerd/config.toml -l info >"$work/$suite.log" 2>&1 &
 daemon=$!
-until_ok ctr version || { say "containerd does not start: $(tail -3 "$work/cri.log")"; exit 1; }
+until_ok ctr version || { say "containerd does not start: $(tail -3 "$work/$suite.log")"; exit 1; }
+. "$here/crictl-life.sh"
 no_shim() { ! pgrep -f "$shims .*-namespace" >/dev/null; }
 check "image import" ctr -n k8s.io image import "$work/image.tar"
 for handler in ${KRUN_ENGINES_HANDLERS:-krun krun-runc}; do
     shims="containerd-shim-${handler#krun-}-v2"
-    /usr/bin/python3 "$here/cri.py" "$handler" "$shims" || failed=$((failed + 1))
+    if [ $suite = crictl ]; then
+        crictl_life /run/containerd/containerd.sock
+    else
+        /usr/bin/python3 "$here/cri.py" "$handler" "$shims" || failed=$((failed + 1))
+    fi
     check "$handler: no shim is left" until_ok no_shim
     check "$handler: no mount is left" bash -c "! grep -q runtime.v2.task /proc/self/mountinfo"
 done

@@ -64,6 +64,29 @@ until_ok() {
 # in_tty COMMAND...: with a terminal, whose carriage returns are dropped.
 in_tty() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null | tr -d '\r'; }
 
+# counted_krun FILE: krun under another name, that notes the commands it is
+# given: some engines would quietly use a runc they find.
+counted_krun() {
+    cat >"$1" <<SH
+#!/bin/sh
+echo " \$* " >>"$work/calls"
+exec "$KRUN" "\$@"
+SH
+    chmod 755 "$1"
+    : >"$work/calls"
+}
+# calls COMMAND: how often it was called.
+calls() { grep -c " $1 " "$work/calls"; }
+
+# The network of pods.
+cni_bridge() {
+    cat >/etc/cni/net.d/10-test.conflist <<'JSON'
+{"cniVersion":"0.4.0","name":"test","plugins":[
+ {"type":"bridge","bridge":"cni-test","isGateway":true,"ipMasq":false,
+  "ipam":{"type":"host-local","ranges":[[{"subnet":"10.88.0.0/24"}]]}}]}
+JSON
+}
+
 finish() {
     [ "$failed" = 0 ] || { say "$suite: $failed failed"; exit 1; }
 }

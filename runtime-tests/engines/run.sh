@@ -1,49 +1,51 @@
 #!/bin/bash
-# run.sh [ENGINE...]: krun under real engines: containerd, docker, podman, cri
-# (default: all four), or the measurement bench-shim. Needs root; installs what
-# is missing with apt-get. KRUN and SHIM name the programs under test (default:
-# the workspace's build of profile KRUN_PROFILE, debug).
+# run.sh [ENGINE...]: krun under real engines: containerd, docker, podman,
+# conmon and cri (the default), or buildx, buildkit, crio; or the measurement
+# bench-shim. Needs root; what is missing is unpacked, not installed.
+#   ENGINES_SUITE  a Debian suite to take the engines from: sid, experimental
+#   ENGINES_PATH   a directory of programs that go before all others, say a
+#                  containerd, crictl, buildkitd or crio that Debian doesn't have
+#   KRUN, SHIM     the programs under test (default: the workspace's build of
+#                  profile KRUN_PROFILE, debug)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$top/target}/$(uname -m)-unknown-linux-gnu/${KRUN_PROFILE:-debug}
 : "${KRUN:=$target/krun}" "${SHIM:=$target/containerd-shim-krun-v2}"
-engines=("${@:-}")
-[ -n "${engines[0]}" ] || engines=(containerd docker podman cri)
+engines=("$@")
+[ $# -gt 0 ] || engines=(containerd docker podman conmon cri)
 
-need() {
-    local missing=()
-    while [ $# -gt 0 ]; do
-        command -v "$1" >/dev/null || missing+=("$2")
-        shift 2
-    done
-    [ ${#missing[@]} = 0 ] && return
-    command -v apt-get >/dev/null || { echo "missing: ${missing[*]}" >&2; exit 1; }
-    apt-get install -y --no-install-recommends "${missing[@]}" >&2
-}
-need containerd containerd runc runc busybox busybox-static ip iproute2 script bsdutils pgrep procps unshare util-linux
-for engine in "${engines[@]}"; do
-    case $engine in
-    docker) need dockerd docker.io iptables iptables ;;
-    podman) need podman podman conmon conmon newuidmap uidmap ;;
-    cri | bench-shim)
-        need /usr/lib/cni/bridge containernetworking-plugins /usr/bin/python3 python3 iptables iptables
-        /usr/bin/python3 -c 'import grpc' 2>/dev/null || apt-get install -y --no-install-recommends python3-grpcio >&2
-        ;;
-    esac
-done
-
-export KRUN_ENGINES_WORK=$(mktemp -d "${TMPDIR:-/tmp}/krun-engines.XXXXXX")
+KRUN_ENGINES_ROOT=$("$here/packages.sh" "${engines[@]}")
+export KRUN_ENGINES_ROOT
+KRUN_ENGINES_WORK=$(mktemp -d "${TMPDIR:-/tmp}/krun-engines.XXXXXX")
+export KRUN_ENGINES_WORK
 trap 'rm -rf "$KRUN_ENGINES_WORK"' EXIT
 mkdir "$KRUN_ENGINES_WORK/bin"
 # Engines look programs up by name; podman treats the name krun specially.
 ln -s "$(realpath "$KRUN")" "$KRUN_ENGINES_WORK/bin/krun"
 ln -s "$(realpath "$SHIM")" "$KRUN_ENGINES_WORK/bin/containerd-shim-krun-v2"
-export KRUN=$KRUN_ENGINES_WORK/bin/krun PATH=$KRUN_ENGINES_WORK/bin:$PATH
+export KRUN=$KRUN_ENGINES_WORK/bin/krun
+export PATH=$KRUN_ENGINES_WORK/bin${ENGINES_PATH:+:$(realpath "$ENGINES_PATH")}:$PATH
 "$here/image.sh" "$KRUN_ENGINES_WORK"
 
-status=0
+# What must be the same when all is over.
+outside() {
+    grep -oE "$KRUN_ENGINES_WORK|io\.containerd[^ ]*|[^ ]*/containers/storage[^ ]*|/var/lib/docker[^ ]*" /proc/self/mountinfo
+    ls /sys/class/net | grep -E '^(docker|cni|veth|br-)'
+    ls -d /run/containerd/* /run/docker/* /run/crio/* /run/buildkit/* /run/netns/* /sys/fs/cgroup/krun-engines-* 2>/dev/null
+}
+before=$(outside || true)
+status=0 failed=
 for engine in "${engines[@]}"; do
-    "$here/enter.sh" "$here/$engine.sh" || { status=1; tail -n 20 "$KRUN_ENGINES_WORK/$engine.log" >&2 || true; }
+    "$here/enter.sh" "$here/$engine.sh" && continue
+    status=1 failed="$failed $engine"
+    tail -n 20 "$KRUN_ENGINES_WORK/$engine.log" >&2 || true
 done
+after=$(outside || true)
+if [ "$before" != "$after" ]; then
+    echo "FAIL  leftovers outside the namespaces:" >&2
+    diff <(echo "$before") <(echo "$after") >&2
+    status=1
+fi
+[ $status = 0 ] && echo "engines: ${engines[*]}: all passed" >&2 || echo "engines: failed:$failed" >&2
 exit $status
