@@ -14,6 +14,7 @@ RELEASE := target/$(HOST)-unknown-linux-gnu/release
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{ printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: ARCH=x86_64|aarch64 KERNEL=stable|newest ROOT=systemd PREFIX=/usr/local SECONDS=60"
+	@echo "             ENGINES=\"containerd crio ...\" ENGINES_SUITE=sid ENGINES_PATH=DIR"
 
 deps: ## install what building and testing need (Debian), or say what is missing
 	@sh $(VM)/deps.sh

@@ -4,7 +4,8 @@
 crictl_life() {
     local dir=$work/crictl-$handler pod c
     mkdir -p "$dir/logs"
-    crictl() { command crictl -r "unix://$socket" -i "unix://$socket" -t 30s "$@"; }
+    : >/run/crictl.yaml
+    crictl() { command crictl -c /run/crictl.yaml -r "unix://$socket" -i "unix://$socket" -t 30s "$@"; }
     local socket=$1
     cat >"$dir/pod.json" <<JSON
 {"metadata":{"name":"pod","namespace":"default","uid":"uid-$handler","attempt":1},"hostname":"pod-host",
@@ -22,14 +23,14 @@ JSON
     expect "$handler: ps" Running crictl ps
     expect "$handler: exec" pod-host crictl exec "$c" hostname
     expect "$handler: exec -s" 'uid=0' crictl exec -s "$c" id
-    expect "$handler: exec's exit code" 'exit code 7' crictl exec -s "$c" sh -c 'exit 7'
-    expect "$handler: exec -it" 'tty=/dev/' in_tty crictl -r "unix://$socket" exec -it "$c" sh -c 'echo tty=$(tty)'
+    expect "$handler: exec's exit code" 'exited with 7' crictl exec -s "$c" sh -c 'exit 7'
+    expect "$handler: exec -it" 'tty=/dev/' in_tty crictl -c /run/crictl.yaml -r "unix://$socket" exec -it "$c" sh -c 'echo tty=$(tty)'
     expect "$handler: logs" 'to the log' crictl logs "$c"
     check "$handler: stats" crictl stats "$c"
     expect "$handler: inspect" '"CONTAINER_RUNNING"' crictl inspect "$c"
     expect "$handler: inspectp" '10.88.0.' crictl inspectp "$pod"
     check "$handler: stop" crictl stop -t 1 "$c"
-    expect "$handler: its code was kept" '"exitCode": 137' crictl inspect "$c"
+    expect "$handler: its code was kept" 143 crictl inspect -o go-template --template '{{.status.exitCode}}' "$c"
     check "$handler: rm" crictl rm "$c"
     check "$handler: stopp" crictl stopp "$pod"
     check "$handler: rmp" crictl rmp "$pod"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # image.sh DIR: makes DIR/image.tar, in docker's archive format: an image of
 # busybox named docker.io/library/krun-test:latest, and docker.io/library/
-# krun-pause:latest that sleeps. No registry.
+# krun-pause:latest that sleeps until SIGTERM. No registry.
 set -eu
 dir=$1
 busybox=$(command -v busybox)
@@ -27,7 +27,8 @@ config() {
 JSON
 }
 config '["/bin/sh"]' >"$dir/image/config.json"
-config '["/bin/sleep","1000000"]' >"$dir/image/pause.json"
+# CRI-O waits for a minute for a pod whose first process ignores SIGTERM.
+config '["/bin/sh","-c","trap exit TERM; sleep 1000000 & wait"]' >"$dir/image/pause.json"
 cat >"$dir/image/manifest.json" <<'JSON'
 [{"Config":"config.json","RepoTags":["docker.io/library/krun-test:latest"],"Layers":["layer.tar"]},
  {"Config":"pause.json","RepoTags":["docker.io/library/krun-pause:latest"],"Layers":["layer.tar"]}]

@@ -61,15 +61,20 @@ until_ok() {
     return 1
 }
 
-# in_tty COMMAND...: with a terminal, whose carriage returns are dropped.
-in_tty() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null | tr -d '\r'; }
+# in_tty COMMAND...: with a terminal, whose carriage returns are dropped. At the
+# end of its input a client may leave before the output has come: there is none.
+in_tty() {
+    [ -p "$work/silence" ] || mkfifo "$work/silence"
+    script -qec "$(printf '%q ' "$@")" /dev/null <>"$work/silence" | tr -d '\r'
+}
 
-# counted_krun FILE: krun under another name, that notes the commands it is
-# given: some engines would quietly use a runc they find.
+# counted_krun FILE [LINE]: krun under another name, that notes the commands it
+# is given: some engines would quietly use a runc they find. LINE goes before.
 counted_krun() {
     cat >"$1" <<SH
 #!/bin/sh
 echo " \$* " >>"$work/calls"
+${2:-}
 exec "$KRUN" "\$@"
 SH
     chmod 755 "$1"

@@ -66,6 +66,9 @@ make_user() {
     mount --bind /run/subids /etc/subuid
     mount --bind /run/subids /etc/subgid
     cp /etc/containers/containers.conf $home/.config/containers/
+    # podman 5 takes root's storage for a user's too, unless told otherwise.
+    printf '[storage]\ndriver = "overlay"\nrunroot = "/run/user/1000/containers"\ngraphroot = "%s/storage"\n' $home \
+        >$home/.config/containers/storage.conf
     cp "$(realpath "$KRUN")" /run/krun-rootless
     cp "$work/image.tar" /run/image.tar
     chown -R 1000:1000 $home /run/user/1000
