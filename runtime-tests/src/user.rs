@@ -205,6 +205,11 @@ fn chown_tree(path: &Path) -> std::io::Result<()> {
 fn delegate(group: &Path) -> std::io::Result<()> {
     let caller = group.join("caller");
     fs::create_dir_all(&caller)?;
+    // Where the root itself hands something down; a host with a manager may have done so already.
+    let root = Path::new(host::CGROUPS);
+    for controller in host::controllers() {
+        let _ = fs::write(root.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
     let all = fs::read_to_string(group.join("cgroup.controllers"))?;
     for controller in all.split_whitespace() {
         fs::write(group.join("cgroup.subtree_control"), format!("+{controller}"))?;

@@ -79,14 +79,15 @@ fn several_interfaces_keep_their_names_and_carry_traffic() {
 }
 
 #[test]
-fn a_name_that_is_taken_inside_is_an_error() {
-    requires!(RuncLike, Spec(1, 3), Interface("dummy"));
+fn a_name_that_is_taken_inside_is_an_error_and_the_interface_survives() {
+    requires!(RuncLike, Spec(1, 3), Interface("veth"));
     let s = Sandbox::new();
     own_namespace();
-    ip(&["link", "add", "ktdummy", "type", "dummy"]);
+    ip(&["link", "add", "ktdummy", "type", "veth", "peer", "name", "ktpeer"]);
     let (id, b) = s.bundle(Config::default().set("/linux/netDevices", json!({"ktdummy": {"name": "lo"}})));
-    s.run_bundle(&id, &b).expect_code(1).expect_error("ktdummy");
+    s.run_bundle(&id, &b).expect_code(1).expect_error("linux.netDevices.ktdummy").expect_error("file exists");
     assert!(!s.state_root().join(&id).exists());
+    assert!(ip(&["link"]).contains("ktdummy"), "it is still the host's");
 }
 
 #[test]

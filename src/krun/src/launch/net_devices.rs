@@ -42,7 +42,8 @@ impl NetDevices {
     }
 
     /// Moves them into the network namespace of process `pid`, keeps their addresses, switches them on. What was moved
-    /// before a failure comes back, or ends, with the namespace: the kernel sees to it.
+    /// before a failure comes back, or, if it is virtual, ends with the namespace: the kernel sees to it. So the
+    /// likeliest failure, a name that is taken, is looked for before anything moves.
     ///
     /// # Errors
     /// [`LaunchError::NetDevice`].
@@ -52,20 +53,44 @@ impl NetDevices {
         }
         let path = format!("/proc/{pid}/ns/net");
         let namespace: OwnedFd = std::fs::File::open(&path).map_err(LaunchError::file("open", &path))?.into();
+        inside(&namespace, &path, || self.0.iter().try_for_each(|device| is_free(device, &path)))?;
         let mut moved = Vec::with_capacity(self.0.len());
         for device in &self.0 {
             moved.push((device, leave(device, &namespace, &path)?));
         }
-        // A thread of its own, since a socket belongs to the namespace in which it was made.
-        let arrived = std::thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                krun_sys::process::setns(as_fd(&namespace), NEWNET)
-                    .map_err(|e| failed(&path, "join the network namespace", "setns", e.0))?;
-                moved.iter().try_for_each(|(device, addresses)| arrive(device, addresses, &path))
-            });
-            inside.join()
+        inside(&namespace, &path, || {
+            moved.iter().try_for_each(|(device, addresses)| arrive(device, addresses, &path))
+        })
+    }
+}
+
+/// Does something in a network namespace: in a thread of its own, since a socket belongs to the namespace in which it
+/// was made.
+fn inside(
+    namespace: &OwnedFd,
+    path: &str,
+    work: impl FnOnce() -> Result<(), LaunchError> + Send,
+) -> Result<(), LaunchError> {
+    let done = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            krun_sys::process::setns(as_fd(namespace), NEWNET)
+                .map_err(|e| failed(path, "join the network namespace", "setns", e.0))?;
+            work()
         });
-        arrived.unwrap_or(Err(LaunchError::Usage("the thread that moves network devices ended")))
+        thread.join()
+    });
+    done.unwrap_or(Err(LaunchError::Usage("the thread that moves network devices ended")))
+}
+
+/// Whether nobody has the name in the namespace that this thread is in.
+fn is_free(device: &Device, path: &str) -> Result<(), LaunchError> {
+    let Device { name, inside } = device;
+    let what = format!("fail to move network device {name} to network namespace {path}: {inside}");
+    let netlink = Netlink::open().map_err(|errno| failed(name, "open a socket", "netlink", errno as i32))?;
+    match netlink.index_of(inside) {
+        Err(Errno::ENODEV) => Ok(()),
+        Ok(_) => Err(failed(name, &what, "netlink", Errno::EEXIST as i32)),
+        Err(errno) => Err(failed(name, &what, "netlink", errno as i32)),
     }
 }
 

@@ -138,6 +138,7 @@ pub fn net_devices(spec: &Spec, caller: Caller) -> Result<(), BundleError> {
     }
     let mut names: Vec<_> = devices.iter().collect();
     names.sort_unstable_by_key(|(name, _)| name.as_str());
+    let mut taken = std::collections::BTreeSet::new();
     for (name, device) in names {
         let renamed = device.name().as_deref().filter(|name| !name.is_empty());
         if let Some(name) =
@@ -147,6 +148,10 @@ pub fn net_devices(spec: &Spec, caller: Caller) -> Result<(), BundleError> {
                 format!("{field}.{name}"),
                 format!("invalid network device name {name:?}"),
             ));
+        }
+        if !taken.insert(renamed.unwrap_or(name)) {
+            let problem = format!("another network device gets the name {:?} too", renamed.unwrap_or(name));
+            return Err(BundleError::field(format!("{field}.{name}"), problem));
         }
     }
     Ok(())

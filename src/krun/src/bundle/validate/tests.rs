@@ -161,6 +161,7 @@ const FAULTS: &[(&str, &str)] = &[
         "unable to move network devices without a NET namespace",
     ),
     (r#"{"linux":{"netDevices":{"a/b":{}}}}"#, "linux.netDevices.a/b: invalid network device name"),
+    (r#"{"linux":{"netDevices":{"a":{"name":"b"},"b":{}}}}"#, "linux.netDevices.b: another network device"),
     (r#"{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_NOTIFY"}}}"#, "linux.seccomp.defaultAction"),
     (
         r#"{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["write"],"action":"SCMP_ACT_NOTIFY"}]}}}"#,
