@@ -87,7 +87,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     let fds =
         Fds { socket: theirs.as_raw_fd(), stdio: options.io.stdio, preserve: handed.count, ..plan::no_fds() };
     let sub = options.cgroup.as_ref().map(|path| path.to_string_lossy().into_owned());
-    let born_in = sub.is_none();
+    let born_in = sub.is_none() && !cgroup.as_ref().is_some_and(is_user_s);
     let request = plan::ExecRequest {
         process: &wanted,
         id: &state.id,
@@ -214,6 +214,12 @@ fn open_cgroup(options: &ExecOptions, state: &State, home: Home) -> Result<Optio
         return Ok(Some(cgroup.of_process(state.pid)?));
     }
     Ok(Some(cgroup))
+}
+
+/// Whether it is a unit of a user's manager. A caller from outside of that user's part of the
+/// tree may make no process in it; systemd may move one there.
+fn is_user_s(cgroup: &Cgroup) -> bool {
+    cgroup.location().scope.as_ref().is_some_and(|scope| scope.user_bus)
 }
 
 /// The cgroup v2 path of a process (cgroups(7), /proc/PID/cgroup).
