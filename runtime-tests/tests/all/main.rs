@@ -29,6 +29,8 @@ mod seccomp;
 mod security;
 mod state;
 mod stress;
+mod systemd;
+mod systemd_user;
 mod terminal;
 mod update;
 mod userns;

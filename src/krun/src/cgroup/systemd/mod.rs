@@ -280,6 +280,3 @@ pub(super) fn attach(scope: &Scope, sub: &str, pid: i32) -> Result<(), SystemdEr
 pub(super) fn user_manager_cgroup() -> Result<String, SystemdError> {
     Bus::connect(true)?.property("ControlGroup")
 }
-
-#[cfg(test)]
-mod tests;
