@@ -217,6 +217,20 @@ fn huge_pages() {
 }
 
 #[test]
+fn too_many_huge_pages_are_refused() {
+    requires!(Controller("hugetlb"), HugePages);
+    let s = Sandbox::new();
+    let c = running(&s, json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MB}]}));
+    assert_eq!(c.exec_probe(&["huge", "4"])[0]["bytes"], 4 * MB);
+    let refused = c.exec_probe(&["huge", "8"]).remove(0);
+    // ENOMEM when the reservation is limited too (OCI 1.2), else at the first page too many.
+    if s.runtime.spec >= (1, 2) {
+        assert_eq!(refused["errno"], "ENOMEM", "{refused}");
+    }
+    assert_ne!(refused["bytes"], 8 * MB, "{refused}");
+}
+
+#[test]
 fn a_huge_page_limit_of_zero_is_not_no_limit() {
     requires!(Controller("hugetlb"), HugePages);
     let s = Sandbox::new();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 pub fn run(name: &str, args: &[&str]) -> Option<Outcome> {
     Some(match name {
         "alloc" => Ok(alloc(args)),
+        "huge" => huge(args),
         "fork" => Ok(fork(args)),
         "fork-daemon" => fork_daemon(),
         "spin" => Ok(spin(args)),
@@ -29,6 +30,22 @@ fn alloc(args: &[&str]) -> serde_json::Value {
     }
     let sum: u64 = v.iter().step_by(4096).map(|b| u64::from(*b)).sum();
     ok("alloc", args, json!({"pages": sum}))
+}
+
+/// huge MEGABYTES: maps huge pages and has the kernel fill them.
+fn huge(args: &[&str]) -> Outcome {
+    let length = usize::try_from(number(args, 0)).unwrap_or(0) << 20;
+    let (read_write, private) =
+        (3, (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB).unsigned_abs());
+    let map = [0, length, read_write, private as usize, usize::MAX, 0];
+    let address = raw::syscall_numbers(libc::SYS_mmap, map).map_err(runtime_tests::errno::name)?;
+    // A page that the cgroup doesn't get is an EFAULT of read(2); to touch it here would be the end.
+    let zero = std::fs::File::open("/dev/zero").map_err(|e| errno_of(&e))?;
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&zero).unsigned_abs() as usize;
+    let buffer = usize::try_from(address).unwrap_or(0);
+    let filled = raw::syscall_numbers(libc::SYS_read, [fd, buffer, length, 0, 0, 0]);
+    let filled = filled.map_err(runtime_tests::errno::name)?;
+    Ok(ok("huge", args, json!({"bytes": filled})))
 }
 
 /// fork N: children that sleep; how many there are, and what stopped it.
