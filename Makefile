@@ -34,7 +34,7 @@ check: ## format and lints, warnings are errors
 	cargo clippy --workspace --all-targets -- -D warnings
 
 test: deps ## everything natively and in both architectures' virtual machines
-	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full
+	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full $(HOST)-systemd:systemd
 
 test-native: deps ## unit tests and the runtime suite on this machine
 	sh $(VM)/test-all.sh native
@@ -43,7 +43,7 @@ test-vm: deps ## the suite in a virtual machine: ARCH= KERNEL= ROOT=
 	sh $(VM)/test-all.sh $(if $(filter systemd,$(ROOT)),$(ARCH)-systemd,$(ARCH)-$(KERNEL))
 
 test-vm-all: deps ## test, the newest kernels, the systemd root and the engines
-	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full x86_64-newest aarch64-newest x86_64-systemd
+	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full x86_64-newest aarch64-newest $(HOST)-systemd
 	$(MAKE) test-engines
 
 test-engines: build ## containerd, docker, podman, conmon and the CRI with krun as their runtime: ENGINES= ENGINES_SUITE= ENGINES_PATH=

@@ -5,11 +5,12 @@
 #   report.sh all DIR...    the sum; fails and names the tests that ran in none
 set -eu
 
-# Tests that DIR ran to the end: those listed less those skipped.
+# Tests that DIR ran to the end: those listed less those skipped and those ignored.
 ran() {
-    touch "$1/skips"
+    touch "$1/skips" "$1/log"
     awk 'FILENAME ~ /skips$/ { sub(":$", "", $2); skipped[$2]; next }
-         !($1 in skipped) { print $1 }' "$1/skips" "$1/tests"
+         FILENAME ~ /log$/ { if (/^test .* \.\.\. ignored/) skipped[$2]; next }
+         !($1 in skipped) { print $1 }' "$1/skips" "$1/log" "$1/tests"
 }
 
 # Adds the figures of libtest's closing lines.
