@@ -109,7 +109,9 @@ fn run_all(
                 Some((contender, steps))
             })
             .collect();
-        for round in 0..options.rounds {
+        // Nobody can, if the machine has no profile of an engine: the row says so.
+        let rounds = if runs.is_empty() { 0 } else { options.rounds };
+        for round in 0..rounds {
             report::progress(scenario.name, round, options.rounds);
             for (contender, steps) in &runs {
                 row.add(&contender.name, sample::take(steps));

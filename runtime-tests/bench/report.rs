@@ -106,6 +106,9 @@ impl Report {
             print!("\r\x1b[K");
         }
         println!("{} ({})", row.name, row.what);
+        if row.samples.is_empty() {
+            println!("{:<20} not measured: what it needs is not on this machine", "");
+        }
         let krun = |of| row.spread("krun", of).map(|s: Spread| s.median);
         let (wall0, cpu0) = (krun(|s| s.wall), krun(|s| s.cpu));
         for (name, _) in &self.contenders {

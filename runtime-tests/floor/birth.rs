@@ -8,7 +8,7 @@ use krun_sys::mount::{MountAttr, mount, mount_setattr, pivot_root, umount2};
 use krun_sys::process::{
     CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CloneArgs, Side, clone3, prlimit, sethostname,
 };
-use krun_sys::{Errno, Fd, bpf, libc};
+use krun_sys::{Errno, Fd, bpf, keys, libc, net};
 
 use super::{At, Failed, become_program, device, wait};
 
@@ -89,6 +89,9 @@ pub fn run(rootfs: &CStr, cgroup: &CStr, program: &CStr) -> Result<i32, Failed> 
 }
 
 fn child(rootfs: &CStr, program: &CStr) -> Result<std::convert::Infallible, Failed> {
+    // A new network namespace has its loopback interface up, and every container a session keyring.
+    net::loopback_up().at("loopback")?;
+    keys::join_session_keyring(c"_ses.floor").at("keyring")?;
     mount(c"", c"/", c"", libc::MS_SLAVE | libc::MS_REC, c"").at("propagation")?;
     mount(rootfs, rootfs, c"", libc::MS_BIND | libc::MS_REC, c"").at("bind rootfs")?;
     chdir(rootfs).at("chdir")?;
