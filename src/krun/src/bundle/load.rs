@@ -25,7 +25,7 @@ pub fn load(dir: &Path, config: Option<&Path>) -> Result<Bundle, BundleError> {
         None => dir.join("config.json"),
     };
     let bytes = read(&path)?;
-    let mut spec: Spec = parse(&bytes, &path, tolerate_spec)?;
+    let mut spec: Box<Spec> = parse(&bytes, &path, tolerate_spec)?;
     if spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()).is_some_and(has_zero_pids_limit) {
         forget_unset_pids_limit(&mut spec, &bytes);
     }
@@ -37,7 +37,7 @@ pub fn load(dir: &Path, config: Option<&Path>) -> Result<Bundle, BundleError> {
 /// # Errors
 /// [`BundleError`].
 pub fn process_from_json(bytes: &[u8], path: &Path) -> Result<Process, BundleError> {
-    parse(bytes, path, tolerate_process)
+    parse(bytes, path, tolerate_process).map(|process| *process)
 }
 
 /// The limits that `update --resources` reads; `path` is only named in errors.
@@ -45,14 +45,14 @@ pub fn process_from_json(bytes: &[u8], path: &Path) -> Result<Process, BundleErr
 /// # Errors
 /// [`BundleError`].
 pub fn resources_from_json(bytes: &[u8], path: &Path) -> Result<LinuxResources, BundleError> {
-    let mut resources: LinuxResources = parse(bytes, path, |_| ())?;
+    let mut resources: Box<LinuxResources> = parse(bytes, path, |_| ())?;
     let limit = |value: &Value| value.pointer("/pids/limit").is_some_and(|limit| !limit.is_null());
     if has_zero_pids_limit(&resources)
         && !serde_json::from_slice::<Value>(bytes).is_ok_and(|value| limit(&value))
     {
         resources.set_pids(None);
     }
-    Ok(resources)
+    Ok(*resources)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
@@ -72,32 +72,40 @@ fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
     Ok(bytes)
 }
 
-/// `tolerate` removes from the JSON what must not be an error.
+/// `tolerate` removes from the JSON what must not be an error. The result is boxed: a specification is some
+/// kilobytes, and every copy of it on the stack would be a page fault or two.
 fn parse<T: DeserializeOwned + Serialize>(
     bytes: &[u8],
     path: &Path,
     tolerate: impl FnOnce(&mut Value),
-) -> Result<T, BundleError> {
-    let parsed = match serde_json::from_slice(bytes) {
+) -> Result<Box<T>, BundleError> {
+    let parsed = match parse_once(bytes) {
         Ok(parsed) => parsed,
         Err(error) => parse_again(bytes, path, error, tolerate)?,
     };
     if shape::is_suspicious(bytes) {
-        refuse_arrays(bytes, &parsed)?;
+        refuse_arrays(bytes, &*parsed)?;
     }
     // Only an escape can bring a NUL into a JSON string.
-    if bytes.windows(6).any(|window| window == br"\u0000") {
+    if bytes.contains(&b'\\') && bytes.windows(6).any(|window| window == br"\u0000") {
         refuse_nul(bytes)?;
     }
     Ok(parsed)
 }
 
+#[inline(never)] // its copies are not for the caller's stack frame
+fn parse_once<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<Box<T>> {
+    serde_json::from_slice(bytes)
+}
+
+#[cold]
+#[inline(never)]
 fn parse_again<T: DeserializeOwned>(
     bytes: &[u8],
     path: &Path,
     error: serde_json::Error,
     tolerate: impl FnOnce(&mut Value),
-) -> Result<T, BundleError> {
+) -> Result<Box<T>, BundleError> {
     let syntax = |at, error| BundleError::Syntax { path: path.to_owned(), at, error };
     if error.is_syntax() || error.is_eof() {
         return Err(syntax(String::new(), error));
@@ -116,7 +124,7 @@ fn parse_again<T: DeserializeOwned>(
         };
     };
     // Once more from the text, for the line and column; unless that stumbles over something that is tolerated.
-    let located: Result<T, _> = with_path(bytes);
+    let located: Result<Box<T>, _> = with_path(bytes);
     let path_of = |error: &serde_path_to_error::Error<serde_json::Error>| match error.path().to_string() {
         top if top == "." => String::new(),
         path => format!("{path}: {}", runc_words(&path)),
@@ -130,7 +138,9 @@ fn parse_again<T: DeserializeOwned>(
 }
 
 /// Parses and, on failure, says where in the document.
-fn with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+fn with_path<T: DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<Box<T>, serde_path_to_error::Error<serde_json::Error>> {
     serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(bytes))
 }
 

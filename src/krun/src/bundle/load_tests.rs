@@ -1,7 +1,7 @@
 //! What is read, tolerated and refused, and how the refusal is worded.
 use super::*;
 
-fn spec(text: &str) -> Result<Spec, String> {
+fn spec(text: &str) -> Result<Box<Spec>, String> {
     parse(text.as_bytes(), Path::new("config.json"), tolerate_spec)
         .map_err(|error: BundleError| error.to_string())
 }

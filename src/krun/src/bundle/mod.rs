@@ -18,7 +18,7 @@ pub struct Bundle {
     /// The directory, absolute; relative paths of the specification start here.
     pub dir: PathBuf,
     /// The specification.
-    pub spec: Spec,
+    pub spec: Box<Spec>,
 }
 
 impl Bundle {

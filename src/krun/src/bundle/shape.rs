@@ -26,41 +26,26 @@ const OBJECTS: &[&[u8]] = &[
 ];
 
 /// A quick look at valid JSON: is there an array directly in an array, or as the value of a field that is an object?
-/// One pass over the bytes, some microseconds; whether it is a fault is for [`array_for_object`] to say.
+/// Each bracket is judged by what stands before it, even one within a string; whether it is a fault is for
+/// [`array_for_object`] to say.
 pub fn is_suspicious(json: &[u8]) -> bool {
-    let mut at = 0;
-    let (mut before, mut text): (u8, &[u8]) = (b'[', b"");
-    while let Some(&byte) = json.get(at) {
-        match byte {
-            b'"' => {
-                let rest = json.get(at + 1..).unwrap_or_default();
-                let length = end_of_string(rest);
-                text = rest.get(..length).unwrap_or_default();
-                at += length + 1;
+    let brackets = json.iter().enumerate().filter(|(_, byte)| **byte == b'[');
+    brackets.into_iter().any(|(at, _)| {
+        let before = json.get(..at).unwrap_or_default().trim_ascii_end();
+        match before.split_last() {
+            None | Some((b'[' | b',', _)) => true,
+            Some((b':', name)) => {
+                OBJECTS.iter().any(|object| ends_with_string(name.trim_ascii_end(), object))
             }
-            b'[' if matches!(before, b'[' | b',') => return true,
-            b'[' if before == b':' && OBJECTS.contains(&text) => return true,
-            _ => {}
+            _ => false,
         }
-        if !byte.is_ascii_whitespace() {
-            before = byte;
-        }
-        at += 1;
-    }
-    false
+    })
 }
 
-/// Where the closing quote is.
-fn end_of_string(rest: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(&byte) = rest.get(at) {
-        match byte {
-            b'"' => return at,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    rest.len()
+/// Whether `json` ends with the string `text`.
+fn ends_with_string(json: &[u8], text: &[u8]) -> bool {
+    let rest = json.strip_suffix(b"\"").and_then(|json| json.strip_suffix(text));
+    rest.is_some_and(|rest| rest.ends_with(b"\""))
 }
 
 /// The JSON path of an array that was understood as an object.

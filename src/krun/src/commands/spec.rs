@@ -155,7 +155,7 @@ mod tests {
         for (spec, caller) in [(example(), false), (rootless(example(), (1000, 1000)), true)] {
             let mut spec: oci_spec::runtime::Spec = serde_json::from_value(spec).unwrap();
             spec.root_mut().as_mut().unwrap().set_path("/".into());
-            let bundle = krun::bundle::Bundle { dir: "/".into(), spec };
+            let bundle = krun::bundle::Bundle { dir: "/".into(), spec: Box::new(spec) };
             let caller = krun::bundle::Caller { rootless: caller, no_pivot: false };
             assert_eq!(
                 krun::bundle::problems(&bundle, caller)

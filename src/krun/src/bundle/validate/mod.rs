@@ -86,6 +86,9 @@ fn rootfs(bundle: &Bundle) -> Result<(), BundleError> {
     if bundle.spec.root().as_ref().is_some_and(|root| root.path().as_os_str().is_empty()) {
         return Err(BundleError::field("root.path", "root path must not be empty"));
     }
+    if is_plain_directory(&path) {
+        return Ok(());
+    }
     let shown = path.display();
     let invalid = |problem: String| BundleError::field("root.path", format!("invalid rootfs: {problem}"));
     let stat = |error: std::io::Error| invalid(format!("stat {shown}: {}", crate::chain(&error)));
@@ -97,6 +100,16 @@ fn rootfs(bundle: &Bundle) -> Result<(), BundleError> {
         return Err(invalid(format!("{shown}: not an absolute path, or a symlink")));
     }
     Ok(())
+}
+
+/// The usual case in two calls: an absolute path to a directory without any link on the way.
+fn is_plain_directory(path: &std::path::Path) -> bool {
+    use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let parents = path.components().any(|part| part == std::path::Component::ParentDir);
+    path.is_absolute() && !parents && openat2(AT_FDCWD, path, how).is_ok()
 }
 
 fn process_present(spec: &Spec) -> Result<(), BundleError> {

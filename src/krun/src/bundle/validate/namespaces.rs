@@ -22,9 +22,9 @@ pub fn check(spec: &Spec) -> Result<(), BundleError> {
                 format!("{:?} is not an absolute path", path.display()),
             ));
         }
+        // The other kinds are in every kernel that has cgroup v2 and the new mount calls.
         let (file, name) = match kind {
             Kind::User => ("/proc/self/ns/user", "user"),
-            Kind::Cgroup => ("/proc/self/ns/cgroup", "cgroup"),
             Kind::Time => ("/proc/self/timens_offsets", "time"),
             _ => continue,
         };
