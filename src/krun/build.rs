@@ -38,7 +38,7 @@ fn main() {
         .arg("--target-dir")
         .arg(&target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z");
     // What the outer build sets for itself: lints, coverage and other flags.
     for name in [
         "RUSTFLAGS",

@@ -172,3 +172,45 @@ fn exec_joins_every_namespace() {
     assert_ne!(r["pid"], 1);
     assert!(r["pids"].as_array().unwrap().contains(&json!(1)));
 }
+
+/// Linux 7.0 makes a mount namespace of the root file system alone. Whether krun took it shows in the flags of
+/// its clone3, and nothing else may differ.
+#[test]
+fn a_namespace_of_the_root_alone_where_the_host_is_not_needed() {
+    requires!(Krun, Kernel(7, 0));
+    let s = Sandbox::new();
+    let host = s.path("host");
+    std::fs::create_dir(&host).unwrap();
+    std::fs::write(format!("{host}/file"), "from the host").unwrap();
+    let plain = || {
+        Config::probe(&["read", "/mnt/file", "--", "read", "/proc/self/mountinfo"]).mount(
+            "/mnt",
+            "bind",
+            &host,
+            &["bind", "ro"],
+        )
+    };
+    let hook = json!({"path": "/bin/true"});
+    let cases = [
+        (plain(), false),
+        // A hook of the host looks at the container before its root changes.
+        (plain().hook("createRuntime", hook), true),
+        (plain().set("/linux/rootfsPropagation", "shared"), true),
+    ];
+    let mut seen = Vec::new();
+    for (config, copies_the_host_s) in cases {
+        let (id, bundle) = s.bundle(config);
+        let log = s.path("log");
+        let call = s.bare_call().args(["--debug", "--log", &log, "--root"]).arg(s.state_root());
+        let out = call.args(["run", "-b"]).arg(&bundle.dir).arg(&id).run().expect_ok();
+        let text = std::fs::read_to_string(&log).unwrap();
+        let flags = text.split("clone3 flags 0x").nth(1).and_then(|rest| rest.get(..8)).unwrap_or_default();
+        let flags =
+            u64::from_str_radix(flags.split(|c: char| !c.is_ascii_hexdigit()).next().unwrap(), 16).unwrap();
+        assert_eq!(flags & 0x2_0000 != 0, copies_the_host_s, "{text}");
+        std::fs::remove_file(&log).unwrap();
+        assert!(out.stdout.contains("from the host"), "{}", out.stdout);
+        seen.push(out.stdout.matches(" - ").count());
+    }
+    assert_eq!(seen[0], seen[1], "the same mounts either way");
+}

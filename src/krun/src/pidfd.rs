@@ -1,4 +1,5 @@
-//! A process that can't be mistaken for another one: pidfd_open(2), checked against the start time in the state.
+//! A process that can't be mistaken for another one: pidfd_open(2), and what can be learned from it.
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use krun_sys::{Fd, fs, process};
@@ -27,14 +28,28 @@ impl PidFd {
         process::pidfd_open(pid).map(Self).map_err(errno)
     }
 
-    /// The process that was started as `pid` at `start_time`, if it still runs. Between opening the pidfd and looking at
-    /// the start time the pid can't be reused.
+    /// Its inode number: unique where the kernel has pidfs (Linux 6.9).
     ///
     /// # Errors
-    /// ESRCH when it is gone.
-    pub fn open_started(pid: i32, start_time: u64) -> Result<Self, Errno> {
-        let pidfd = Self::open(pid)?;
-        if crate::state::process::is_alive(pid, start_time) { Ok(pidfd) } else { Err(Errno::ESRCH) }
+    /// The kernel's, of statx(2).
+    pub fn inode(&self) -> Result<u64, Errno> {
+        fs::fstat(self.0).map(|st| st.ino).map_err(errno)
+    }
+
+    /// Whether the whole process has ended, reaped or not.
+    #[must_use]
+    pub fn has_exited(&self) -> bool {
+        fs::poll(self.0, nix::libc::POLLIN, 0).is_ok_and(|events| events != 0)
+    }
+
+    /// The descriptor, to be kept.
+    ///
+    /// # Errors
+    /// The kernel's, of fcntl(2).
+    pub fn into_fd(self) -> Result<OwnedFd, Errno> {
+        let fd = krun_sys::owned::own(self.0).map_err(errno);
+        std::mem::forget(self);
+        fd
     }
 
     /// pidfd_send_signal(2); signal 0 only asks whether the process is there.

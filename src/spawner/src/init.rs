@@ -89,9 +89,12 @@ fn birth(
         krun_sys::identity::set_no_new_privs().at(Step::NoNewPrivs)?;
     }
     sched::apply(birth)?;
-    if view.has(flag::AWAIT_READY) {
+    if view.has(flag::READY_AHEAD) {
+        birth.channel.await_reply(kind::READY, Step::Ready)?;
+    } else {
         birth.channel.ask(kind::READY, 0, Step::Ready)?;
     }
+    identity::set_limits(birth)?;
     labels::selinux(birth)?;
     if !view.has(flag::NO_NEW_PRIVS) {
         identity::load_filter(birth)?;

@@ -80,12 +80,13 @@ pub fn spawn<H: Host>(spawn: &Spawn<'_>, host: &mut H) -> Result<Spawned, Failur
     let first = clone_first(spawn).map_err(|errno| Failure::Parent("clone3", errno))?;
     fs::close(spawn.child_socket);
     let mut talk = Talk { spawn, host, helper: None, current: first, ready: false };
-    if spawn.view.has(flag::HELPER) {
+    let born = if spawn.view.has(flag::HELPER) {
         talk.helper = Some(first);
+        Ok(())
     } else {
-        talk.host.born(first.pid, first.pidfd);
-    }
-    let done = talk.converse();
+        talk.born()
+    };
+    let done = born.and_then(|()| talk.converse());
     let (helper, current) = (talk.helper, talk.current);
     if let Some(helper) = helper {
         if done.is_err() {
@@ -183,11 +184,23 @@ struct Talk<'a, 'b, H> {
     host: &'a mut H,
     helper: Option<Spawned>,
     current: Spawned,
-    /// Whether all that `run` must see done before the program runs is done.
+    /// Whether all that must be done before the program runs is done.
     ready: bool,
 }
 
 impl<H: Host> Talk<'_, '_, H> {
+    /// The container's process exists. With READY_AHEAD what has to be done before its program
+    /// runs is done now, while it still builds the container, and answered before it asks.
+    fn born(&mut self) -> Result<(), Failure<H::Error>> {
+        self.host.born(self.current.pid, self.current.pidfd);
+        if self.spawn.view.has(flag::READY_AHEAD) {
+            self.host.ready(self.current.pid).map_err(Failure::Host)?;
+            self.ready = true;
+            self.answer(kind::READY, None)?;
+        }
+        Ok(())
+    }
+
     fn converse(&mut self) -> Result<(), Failure<H::Error>> {
         // The container's process may speak before its helper has said that it
         // exists: what it said is kept until then. It waits for an answer soon.
@@ -255,7 +268,12 @@ impl<H: Host> Talk<'_, '_, H> {
         }
         .map_err(Failure::Host)?;
         self.ready |= report.kind == kind::READY;
-        let reply = Reply { kind: u64::from(report.kind) };
+        self.answer(report.kind, with)
+    }
+
+    /// Answers a request, with a descriptor if it asks for one.
+    fn answer(&self, kind: u16, with: Option<Fd>) -> Result<(), Failure<H::Error>> {
+        let reply = Reply { kind: u64::from(kind) };
         let bytes = krun_sys::plain::bytes_of(&reply);
         let sent = match with {
             None => socket::send(self.spawn.socket, bytes).map(drop),
@@ -278,8 +296,7 @@ impl<H: Host> Talk<'_, '_, H> {
         // The pid cannot be reused before we reap it.
         let pidfd = process::pidfd_open(pid).map_err(|errno| Failure::Parent("pidfd_open", errno))?;
         self.current = Spawned { pid, pidfd };
-        self.host.born(pid, pidfd);
-        Ok(())
+        self.born()
     }
 
     /// The next word of the child; `None` when it has closed the socket.
@@ -288,6 +305,9 @@ impl<H: Host> Talk<'_, '_, H> {
         loop {
             match socket::recv_fd(self.spawn.socket, bytes_of_mut(&mut report)) {
                 Err(Errno::EINTR) => {}
+                // The child has left an answer unread: it never came to its program. The error comes once,
+                // and before what it said last.
+                Err(Errno::ECONNRESET) => self.ready = false,
                 Err(errno) => return Err(Failure::Parent("recvmsg", errno)),
                 Ok((0, _)) => return Ok(None),
                 Ok((n, fd)) if n == size_of::<Report>() && report.magic == report::MAGIC => {

@@ -15,7 +15,7 @@ use krun_sys::plain::{Arena, Slice, Str};
 /// absolute for it.
 pub const ADDRESS: usize = 0x10_0000_0000;
 /// First word of every plan; the last byte counts layouts.
-pub const MAGIC: u64 = 0x6b72_756e_706c_0001;
+pub const MAGIC: u64 = 0x6b72_756e_706c_0002;
 /// Bytes at the end of the plan in which the child writes `HOME=…`.
 pub const HOME_LEN: usize = 512;
 /// The plan's header lies this far from the start: offset 0 means "none".
@@ -64,6 +64,8 @@ plain! {
         pub apparmor: Str,
         /// SELinux label, as written to attr/exec.
         pub selinux: Str,
+        /// Resource limits that the process sets for itself.
+        pub rlimits: Slice<Rlimit>,
         /// Ids and capabilities.
         pub identity: Identity,
         /// System call filter.
@@ -113,6 +115,10 @@ plain! {
         pub final_propagation: u64,
         /// Where the host has procfs and sysfs; only for NO_PIVOT.
         pub pseudo: Slice<Str>,
+        /// With TREE_NAMESPACE, the mount namespace that holds it; else -1.
+        pub namespace: i32,
+        /// Always 0: a plain structure has no padding.
+        pub reserved: u32,
     }
 
     /// A mount.
@@ -199,6 +205,18 @@ plain! {
         pub path: Str,
         /// Its value.
         pub value: Str,
+    }
+
+    /// A resource limit.
+    pub struct Rlimit {
+        /// `RLIMIT_*`.
+        pub resource: u32,
+        /// Always 0: a plain structure has no padding.
+        pub reserved: u32,
+        /// Soft limit.
+        pub soft: u64,
+        /// Hard limit.
+        pub hard: u64,
     }
 
     /// Ids and capabilities.

@@ -30,6 +30,8 @@ pub enum Object {
     StartHook,
     /// A standard stream.
     Stdio,
+    /// `rlimits[index]` of the plan, and of the specification.
+    Rlimit,
 }
 
 macro_rules! steps {
@@ -168,4 +170,6 @@ steps! {
     Exec = 122, None, "execute the program", "execve";
     ThpReset = 123, None, "allow transparent huge pages again", "prctl(PR_SET_THP_DISABLE)";
     SignalReset = 124, None, "reset the signal mask", "rt_sigprocmask";
+    Rlimit = 125, Rlimit, "set the limit", "prlimit";
+    RootNamespace = 126, None, "enter the mount namespace of the root file system", "setns";
 }

@@ -46,6 +46,7 @@ names!(
     ETIMEDOUT,
     ENOTTY,
     ECANCELED,
+    ECONNRESET,
     ENOEXEC,
     ENOLCK,
     E2BIG,

@@ -1,4 +1,5 @@
 //! `krun list [--quiet] [--format table|json]`
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use krun::container::{ContainerError, Listed, list};
@@ -38,7 +39,7 @@ fn ids(listed: &[Listed]) -> String {
 fn render(listed: &[Listed], format: Format) -> Result<String, serde_json::Error> {
     let mut owners = Owners::default();
     let mut text = String::new();
-    let mut rows = vec![TITLES.map(str::to_owned)];
+    let mut rows = vec![TITLES.map(Cow::from)];
     for (id, result) in listed {
         let (head, status) = match result {
             Ok(found) => found,
@@ -47,19 +48,20 @@ fn render(listed: &[Listed], format: Format) -> Result<String, serde_json::Error
                 continue;
             }
         };
-        let view = View::new(head, *status, owners.name(head.owner_uid));
+        let owner = owners.name(head.owner_uid).to_owned();
+        let view = View::new(head, *status, &owner);
         match format {
             Format::Json => {
                 text.push(if text.is_empty() { '[' } else { ',' });
                 text.push_str(&serde_json::to_string(&view)?);
             }
             Format::Table => rows.push([
-                view.id.to_owned(),
-                view.pid.to_string(),
-                status.to_string(),
-                view.bundle.display().to_string(),
-                view.created.to_owned(),
-                view.owner.to_owned(),
+                head.id.as_str().into(),
+                view.pid.to_string().into(),
+                status.as_str().into(),
+                head.bundle.to_string_lossy(),
+                head.created.as_str().into(),
+                owner.into(),
             ]),
         }
     }
@@ -71,7 +73,7 @@ fn render(listed: &[Listed], format: Format) -> Result<String, serde_json::Error
 }
 
 /// Columns at least 12 wide, three spaces apart, the last one as it is: what Go's tabwriter makes of them for runc.
-fn table(rows: &[[String; 6]]) -> String {
+fn table(rows: &[[Cow<'_, str>; 6]]) -> String {
     let mut widths = [0_usize; 6];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -81,8 +83,10 @@ fn table(rows: &[[String; 6]]) -> String {
     let mut text = String::new();
     for row in rows {
         for (column, (width, cell)) in widths.iter().zip(row).enumerate() {
-            let width = if column + 1 == row.len() { 0 } else { *width };
-            let _ = write!(text, "{cell:<width$}");
+            text.push_str(cell);
+            if column + 1 < row.len() {
+                text.extend(std::iter::repeat_n(' ', width - cell.chars().count()));
+            }
         }
         text.push('\n');
     }
@@ -96,7 +100,7 @@ mod tests {
     #[test]
     fn the_table_looks_like_runcs() {
         let row = ["a-container-id", "7", "running", "/b", "2026-01-01T00:00:00Z", "root"];
-        let text = table(&[TITLES.map(str::to_owned), row.map(str::to_owned)]);
+        let text = table(&[TITLES.map(Cow::from), row.map(Cow::from)]);
         let expected = "\
 ID               PID         STATUS      BUNDLE      CREATED                OWNER\n\
 a-container-id   7           running     /b          2026-01-01T00:00:00Z   root\n";

@@ -18,7 +18,8 @@ pub fn run(parsed: &Parsed) -> Outcome {
     let id = bundle.dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let facts = Facts::ideal();
     let joined = plan::Joined::unopened(&bundle.spec);
-    let request = plan::Request::dry(&bundle, &id, &facts, &joined);
+    let program = plan::seccomp::of(&bundle.spec).map_err(plan::PlanError::from)?;
+    let request = plan::Request::dry(&bundle, &id, &facts, &joined, program.as_ref());
     let frozen = plan::build(&request)?;
     match Format::read(parsed)? {
         Format::Json => print(&format!("{:#}\n", dump::json(frozen.view())))?,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::{Container, ContainerError};
-use crate::pidfd::PidFd;
 use crate::state::{ContainerId, StateDir, Status};
 use crate::{launch, log};
 
@@ -78,7 +77,7 @@ impl Container {
         if status != Status::Stopped {
             let failed =
                 |source| ContainerError::Signal { id: head.id.clone(), signal: nix::libc::SIGKILL, source };
-            match PidFd::open_started(head.pid, head.start_time) {
+            match head.identity().open() {
                 Ok(init) => {
                     init.send_signal(nix::libc::SIGKILL).or_else(gone_is_fine).map_err(failed)?;
                     if !init.wait_for_exit(Instant::now() + PATIENCE).map_err(failed)? {

@@ -2,17 +2,18 @@
 //! shim share them; `delete` is in its own file.
 mod delete;
 mod error;
+mod list;
 
 use std::path::Path;
 
 use nix::errno::Errno;
 
 use crate::cgroup::{self, Cgroup, CgroupError};
-use crate::pidfd::PidFd;
-use crate::state::{ContainerId, GATE, Head, StateDir, Status, process};
+use crate::state::{ContainerId, GATE, Head, StateDir, Status};
 
 pub use delete::{Force, delete};
 pub use error::ContainerError;
+pub use list::{Listed, list};
 
 /// A container that has a state.
 #[derive(Debug)]
@@ -49,13 +50,7 @@ impl Container {
     /// # Errors
     /// [`ContainerError::Cgroup`] if the freezer can't be read.
     pub fn status(&self) -> Result<Status, ContainerError> {
-        if !process::is_alive(self.head.pid, self.head.start_time) {
-            return Ok(Status::Stopped);
-        }
-        if cgroup::is_frozen(&self.head.cgroup)? {
-            return Ok(Status::Paused);
-        }
-        Ok(if self.dir.has(GATE) { Status::Created } else { Status::Running })
+        status_of(&self.head, || self.dir.has(GATE))
     }
 
     /// Its cgroup.
@@ -84,10 +79,7 @@ impl Container {
             Errno::ESRCH => self.not_running(),
             source => ContainerError::Signal { id: self.head.id.clone(), signal, source },
         };
-        if self.head.pid <= 0 {
-            return Err(self.not_running());
-        }
-        let init = PidFd::open_started(self.head.pid, self.head.start_time).map_err(failed)?;
+        let init = self.head.identity().open().map_err(failed)?;
         init.send_signal(signal).map_err(failed)
     }
 
@@ -138,12 +130,23 @@ impl Container {
             Err(error) if is_absent(&error) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        if pids.is_empty() && process::is_alive(self.head.pid, self.head.start_time) {
+        if pids.is_empty() && self.head.identity().is_alive() {
             pids.push(self.head.pid);
         }
         pids.sort_unstable();
         Ok(pids)
     }
+}
+
+/// What a container is doing: it follows from its process, the freezer and the start gate.
+fn status_of(head: &Head, has_gate: impl FnOnce() -> bool) -> Result<Status, ContainerError> {
+    if !head.identity().is_alive() {
+        return Ok(Status::Stopped);
+    }
+    if cgroup::is_frozen(&head.cgroup)? {
+        return Ok(Status::Paused);
+    }
+    Ok(if has_gate() { Status::Created } else { Status::Running })
 }
 
 /// A cgroup that is gone, or that the container never had, holds no process.
@@ -153,36 +156,4 @@ fn is_absent(error: &CgroupError) -> bool {
         CgroupError::File { source, .. } => matches!(source, Errno::ENOENT | Errno::ENODEV),
         _ => false,
     }
-}
-
-/// A container of a list, or why it can't be shown.
-pub type Listed = (ContainerId, Result<(Head, Status), ContainerError>);
-
-/// The containers of a state root, sorted by id. Directories without a state (half made, or being deleted) are left out.
-///
-/// # Errors
-/// [`ContainerError::List`] if `root` can't be read.
-pub fn list(root: &Path) -> Result<Vec<Listed>, ContainerError> {
-    let wrong = |source| ContainerError::List { root: root.to_owned(), source };
-    let mut ids = Vec::new();
-    for entry in std::fs::read_dir(root).map_err(wrong)? {
-        let entry = entry.map_err(wrong)?;
-        let name = entry.file_name().into_string().ok().and_then(|name| ContainerId::new(name).ok());
-        if let Some(id) = name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            ids.push(id);
-        }
-    }
-    ids.sort_unstable();
-    let look = |id: &ContainerId| {
-        let container = Container::open(root, id)?;
-        let status = container.status()?;
-        // Only the head stays: a thousand open directories would not be allowed.
-        Ok((container.head, status))
-    };
-    let looked = ids.into_iter().map(|id| {
-        let result = look(&id);
-        (id, result)
-    });
-    let absent = |result: &Result<_, ContainerError>| matches!(result, Err(ContainerError::State(error)) if error.is_not_exist());
-    Ok(looked.filter(|(_, result)| !absent(result)).collect())
 }

@@ -20,12 +20,14 @@ use super::net_devices::NetDevices;
 use super::spawn::{socketpair, spawn};
 use super::terminal::Terminal;
 use super::timing::Timing;
-use super::{CreateOptions, LaunchError, cgroup_owner, deliver, filter, idmap, namespaces, trees};
+use super::{
+    CreateOptions, LaunchError, cgroup_owner, deliver, filter, idmap, namespaces, tree_namespace, trees,
+};
 use crate::bundle::Bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver, Location};
 use crate::host::Facts;
 use crate::plan::{self, seccomp};
-use crate::state::{GATE, State, StateDir};
+use crate::state::{GATE, STATE, State, StateDir};
 
 /// What a launch works with.
 pub(super) struct Launch<'a> {
@@ -61,14 +63,16 @@ impl Launch<'_> {
             LaunchError::call(format!("write {}", path("state.json").display()), "write", errno as i32)
         };
         // Before anything else exists: what is left if krun is killed from here
-        // on is named by this file, and `delete --force` removes it.
-        dir.write_bytes(&template.bytes).map_err(write)?;
+        // on is named by this file, and `delete --force` removes it. There is no
+        // older state to be kept whole, and a torn one has nothing to name.
+        dir.write_file(STATE, &template.bytes).map_err(write)?;
         if let Some(program) = self.program {
             dir.write_file(filter::FILE, &filter::to_bytes(program)).map_err(write)?;
         }
         let gate = if self.mode == Command::Create { Some(open_gate(dir)?) } else { None };
         let joined = namespaces::open_joined(spec)?;
-        let trees = trees::open(spec, &self.bundle.dir, self.facts.privileged)?;
+        let namespace = tree_namespace::open(self.bundle, self.facts, location.driver, self.options.no_pivot);
+        let trees = trees::open(spec, &self.bundle.dir, self.facts.privileged, namespace.is_some())?;
         let output = self.hook_output()?;
         let maps = self.maps();
         let scope = location.driver == Driver::Systemd;
@@ -79,14 +83,7 @@ impl Launch<'_> {
         timing.mark("cgroup");
         let devices = NetDevices::new(spec);
         let (ours, theirs) = socketpair()?;
-        let fds = Fds {
-            socket: theirs.as_raw_fd(),
-            gate: gate.as_ref().map_or(-1, AsRawFd::as_raw_fd),
-            hook_output: output.as_ref().map_or(-1, Output::fd),
-            stdio: self.options.io.stdio,
-            preserve: self.handed.count,
-            reserved: 0,
-        };
+        let fds = self.descriptors(theirs.as_raw_fd(), gate.as_ref(), output.as_ref());
         let hooks = self.host_hooks();
         let request = plan::Request {
             spec,
@@ -104,12 +101,15 @@ impl Launch<'_> {
             reset_thp: self.options.io.reset_thp,
             deny_setgroups: self.deny_setgroups(maps.as_ref()),
             await_hooks: !devices.is_empty() || hooks.iter().any(|list| !list.is_empty()),
+            rdt: rdt.is_some(),
+            seccomp: self.program,
+            tree_namespace: namespace.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         };
         let frozen = plan::build(&request)?;
         timing.mark("plan");
         let born_in = cgroup.as_ref().map_or(Fd::NONE, |cgroup| Fd(cgroup.dir().as_raw_fd()));
         let mut born = Born {
-            limits: spec.process().as_ref().map(Limits::new).unwrap_or_default(),
+            limits: spec.process().as_ref().map(|p| Limits::new(p, frozen.view().plan)).unwrap_or_default(),
             maps,
             record: Some((dir, template)),
             agent: state.agent.clone(),
@@ -140,7 +140,7 @@ impl Launch<'_> {
             *cgroup = scope.made;
         }
         *rdt = born.rdt;
-        let spawned = spawned.map_err(|error| self.explain(error))?;
+        let spawned = spawned?;
         let (state, console, mut timing) = (born.state, born.console, born.timing);
         timing.mark("spawn");
         let created = self.finish(spawned, state, console)?;
@@ -152,9 +152,16 @@ impl Launch<'_> {
         Ok(created)
     }
 
-    /// Adds what is wrong with the program to an error about it.
-    fn explain(&self, error: LaunchError) -> LaunchError {
-        error
+    /// What the child finds open.
+    fn descriptors(&self, socket: i32, gate: Option<&OwnedFd>, output: Option<&Output>) -> Fds {
+        Fds {
+            socket,
+            gate: gate.map_or(-1, AsRawFd::as_raw_fd),
+            hook_output: output.map_or(-1, Output::fd),
+            stdio: self.options.io.stdio,
+            preserve: self.handed.count,
+            reserved: 0,
+        }
     }
 
     fn finish(

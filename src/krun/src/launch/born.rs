@@ -16,7 +16,8 @@ use super::timing::Timing;
 use super::trees::Sources;
 use super::{Agent, LaunchError};
 use crate::cgroup::{Cgroup, Location};
-use crate::state::{State, StateDir, Template, process};
+use crate::state::process::Identity;
+use crate::state::{State, StateDir, Template};
 
 /// What a child may ask for while it waits.
 #[derive(Debug)]
@@ -92,9 +93,8 @@ fn pause<T>(work: impl FnOnce() -> T) -> T {
 impl Host for Born<'_> {
     type Error = LaunchError;
 
-    fn born(&mut self, pid: i32, _pidfd: Fd) {
-        self.state.pid = pid;
-        self.state.start_time = process::stat(pid).map_or(0, |stat| stat.start_time);
+    fn born(&mut self, pid: i32, pidfd: Fd) {
+        self.state.set_identity(Identity::of(pid, pidfd));
     }
 
     fn join_cgroup(&mut self, pid: i32) -> Result<(), LaunchError> {
@@ -154,7 +154,7 @@ impl Host for Born<'_> {
         }
         self.limits.set(pid)?;
         let Some((dir, template)) = &mut self.record else { return Ok(()) };
-        template.patch(pid, self.state.start_time);
+        template.patch(self.state.identity());
         dir.write_bytes(&template.bytes).map_err(|errno| {
             window::leave();
             LaunchError::call(format!("write {}/state.json", dir.path().display()), "write", errno as i32)

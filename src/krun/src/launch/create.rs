@@ -93,7 +93,7 @@ pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, 
     if let Some(notify) = &notify {
         notify.add_to(&mut bundle.spec)?;
     }
-    let program = compile_filter(&bundle.spec)?;
+    let program = seccomp::of(&bundle.spec).map_err(plan::PlanError::from)?;
     let rootless = match options.host.rootless {
         Rootless::Auto => !facts.privileged,
         Rootless::Yes => true,
@@ -147,11 +147,6 @@ fn add_env(spec: &mut Spec, handed: &Inherited) {
         env.extend(handed.env.iter().cloned());
         process.set_env(Some(env));
     }
-}
-
-fn compile_filter(spec: &Spec) -> Result<Option<seccomp::Program>, LaunchError> {
-    let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    Ok(profile.map(seccomp::compile).transpose().map_err(plan::PlanError::from)?)
 }
 
 fn locate(options: &CreateOptions, spec: &Spec, rootless: bool) -> Result<Location, CgroupError> {

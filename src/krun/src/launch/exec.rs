@@ -22,8 +22,9 @@ use crate::bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver};
 use crate::check::{self, ExecFault};
 use crate::host::Facts;
+use crate::pidfd::PidFd;
 use crate::plan::{self, Joined, UserNamespace};
-use crate::state::{State, StateDir, process};
+use crate::state::{State, StateDir};
 
 /// A process that was added to a container.
 #[derive(Debug)]
@@ -88,6 +89,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         Fds { socket: theirs.as_raw_fd(), stdio: options.io.stdio, preserve: handed.count, ..plan::no_fds() };
     let sub = options.cgroup.as_ref().map(|path| path.to_string_lossy().into_owned());
     let born_in = sub.is_none() && !cgroup.as_ref().is_some_and(is_user_s);
+    let rdt = state.intel_rdt.as_ref().and_then(|record| intel_rdt::Groups::open(record, &state.id));
     let request = plan::ExecRequest {
         process: &wanted,
         id: &state.id,
@@ -101,6 +103,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         memory_policy: state.memory_policy.as_ref(),
         no_new_keyring: state.no_new_keyring,
         await_cgroup: cgroup.is_some() && !born_in,
+        rdt: rdt.is_some(),
         reset_thp: options.io.reset_thp,
     };
     let frozen = plan::build_exec(&request)?;
@@ -108,11 +111,10 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         cgroup.as_ref().filter(|_| born_in).map_or(Fd::NONE, |cgroup| Fd(cgroup.dir().as_raw_fd()));
     timing.mark("plan");
     let agent = state.agent.clone();
-    let rdt = state.intel_rdt.as_ref().and_then(|record| intel_rdt::Groups::open(record, &state.id));
     // The record's pid becomes the new process's.
     let first = state.pid;
     let mut born = Born {
-        limits: Limits::new(&wanted),
+        limits: Limits::new(&wanted, frozen.view().plan),
         maps: None,
         record: None,
         state,
@@ -177,12 +179,8 @@ pub fn exec_wait(options: &ExecOptions) -> Result<u8, LaunchError> {
 /// The container's init, verified to be the one in the state: a pid alone may
 /// have been reused.
 fn open_init(state: &State) -> Result<OwnedFd, LaunchError> {
-    let stopped = || LaunchError::Status("cannot exec in a stopped container".to_owned());
-    if state.pid <= 0 {
-        return Err(stopped());
-    }
-    let pidfd = krun_sys::process::pidfd_open(state.pid).and_then(owned::own).map_err(|_| stopped())?;
-    if process::is_alive(state.pid, state.start_time) { Ok(pidfd) } else { Err(stopped()) }
+    let init = state.identity().open().and_then(PidFd::into_fd);
+    init.map_err(|_| LaunchError::Status("cannot exec in a stopped container".to_owned()))
 }
 
 fn open_cgroup(options: &ExecOptions, state: &State, home: Home) -> Result<Option<Cgroup>, LaunchError> {

@@ -1,32 +1,31 @@
-//! Limits that the parent sets on the waiting child: inside a user namespace
-//! hard limits and oom_score_adj are out of the child's reach.
+//! Limits that the parent sets on the waiting child: oom_score_adj, which needs the host's procfs, and
+//! inside a user namespace resource limits, which are out of the child's reach there.
 
 use std::ffi::CStr;
 use std::io::Write as _;
 
+use krun_spawner::plan::{Plan, Rlimit};
 use krun_sys::Errno;
 use krun_sys::process::prlimit;
 use nix::libc;
-use oci_spec::runtime::{PosixRlimitType, Process};
+use oci_spec::runtime::Process;
 
 use super::LaunchError;
+use crate::plan::rlimits;
 
 /// Rlimits and OOM score, prepared so that setting them allocates nothing.
 #[derive(Debug, Default)]
 pub struct Limits {
-    rlimits: Vec<(u32, u64, u64)>,
+    rlimits: Vec<Rlimit>,
     oom_score_adj: Option<i32>,
 }
 
 impl Limits {
-    /// The limits of a process.
+    /// The limits of a process that are not left to itself by `plan`.
     #[must_use]
-    pub fn new(process: &Process) -> Limits {
-        let rlimits = process.rlimits().iter().flatten();
-        Limits {
-            rlimits: rlimits.map(|limit| (resource(limit.typ()), limit.soft(), limit.hard())).collect(),
-            oom_score_adj: process.oom_score_adj(),
-        }
+    pub fn new(process: &Process, plan: &Plan) -> Limits {
+        let rlimits = if plan.rlimits.is_empty() { rlimits(process) } else { Vec::new() };
+        Limits { rlimits, oom_score_adj: process.oom_score_adj() }
     }
 
     /// Sets them on process `pid`. Allocates only to report an error.
@@ -34,7 +33,7 @@ impl Limits {
     /// # Errors
     /// The limit that the kernel refuses.
     pub fn set(&self, pid: i32) -> Result<(), LaunchError> {
-        for (index, (resource, soft, hard)) in self.rlimits.iter().enumerate() {
+        for (index, Rlimit { resource, soft, hard, .. }) in self.rlimits.iter().enumerate() {
             prlimit(pid, *resource, *soft, *hard).map_err(|Errno(errno)| {
                 krun_sys::window::leave();
                 LaunchError::call(
@@ -67,27 +66,4 @@ fn set_oom_score(pid: i32, score: i32) -> krun_sys::Result<()> {
     let written = krun_sys::fs::write(fd, text.get(..len).unwrap_or_default());
     krun_sys::fs::close(fd);
     written.map(drop)
-}
-
-/// getrlimit(2)
-fn resource(kind: PosixRlimitType) -> u32 {
-    use PosixRlimitType as T;
-    match kind {
-        T::RlimitCpu => libc::RLIMIT_CPU,
-        T::RlimitFsize => libc::RLIMIT_FSIZE,
-        T::RlimitData => libc::RLIMIT_DATA,
-        T::RlimitStack => libc::RLIMIT_STACK,
-        T::RlimitCore => libc::RLIMIT_CORE,
-        T::RlimitRss => libc::RLIMIT_RSS,
-        T::RlimitNproc => libc::RLIMIT_NPROC,
-        T::RlimitNofile => libc::RLIMIT_NOFILE,
-        T::RlimitMemlock => libc::RLIMIT_MEMLOCK,
-        T::RlimitAs => libc::RLIMIT_AS,
-        T::RlimitLocks => libc::RLIMIT_LOCKS,
-        T::RlimitSigpending => libc::RLIMIT_SIGPENDING,
-        T::RlimitMsgqueue => libc::RLIMIT_MSGQUEUE,
-        T::RlimitNice => libc::RLIMIT_NICE,
-        T::RlimitRtprio => libc::RLIMIT_RTPRIO,
-        T::RlimitRttime => libc::RLIMIT_RTTIME,
-    }
 }

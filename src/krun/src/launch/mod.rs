@@ -36,6 +36,7 @@ mod spawn;
 mod start;
 mod terminal;
 mod timing;
+mod tree_namespace;
 mod trees;
 
 pub use agent::Agent;

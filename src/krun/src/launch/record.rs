@@ -29,6 +29,7 @@ pub fn new_state(
     State {
         pid: 0,
         start_time: 0,
+        pidfd_inode: 0,
         oci_version: spec.version().clone(),
         id: options.id.as_str().to_owned(),
         bundle: bundle.dir.clone(),

@@ -165,6 +165,10 @@ fn object(view: View<'_>, step: Step, report: &Report) -> String {
             .map(|join| format!("linux.namespaces[{}]: ", join.index)),
         Object::Capability => Some(format!("process.capabilities {}: ", capability(report.index))),
         Object::Stdio => Some(format!("standard stream {index}: ")),
+        Object::Rlimit => arena
+            .slice(plan.rlimits)
+            .get(index)
+            .map(|limit| format!("process.rlimits[{index}] (soft {}, hard {}): ", limit.soft, limit.hard)),
         Object::CreateHook | Object::StartHook | Object::None => field(step).map(|field| {
             let label = match step {
                 Step::Apparmor => text(view, plan.apparmor).trim_start_matches("exec ").to_owned(),

@@ -65,7 +65,7 @@ fn stopped() -> LaunchError {
 }
 
 fn stopped_or(state: &State, otherwise: impl Fn() -> LaunchError) -> LaunchError {
-    if state.pid == 0 || !crate::state::process::is_alive(state.pid, state.start_time) {
+    if !state.identity().is_alive() {
         return stopped();
     }
     otherwise()

@@ -1,5 +1,6 @@
 //! Sources of bind mounts that the parent has to open: those whose ids are
-//! mapped, and all of them when the container's root may not walk the host.
+//! mapped, and all of them when the container's root may not walk the host or
+//! its mount namespace shows none of it.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -28,7 +29,7 @@ pub struct Trees {
 ///
 /// # Errors
 /// The source, or the user namespace of an idmapped mount.
-pub fn open(spec: &Spec, bundle: &Path, privileged: bool) -> Result<Trees, LaunchError> {
+pub fn open(spec: &Spec, bundle: &Path, privileged: bool, all: bool) -> Result<Trees, LaunchError> {
     let mut opened = Trees::default();
     if !privileged {
         return Ok(opened);
@@ -38,7 +39,7 @@ pub fn open(spec: &Spec, bundle: &Path, privileged: bool) -> Result<Trees, Launc
     let in_user = namespaces.iter().any(|ns| ns.typ() == LinuxNamespaceType::User);
     let sources = Sources { spec, bundle };
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        if !plan::is_bind(mount) || !in_user && maps_of(mount, spec).is_none() {
+        if !plan::is_bind(mount) || !all && !in_user && maps_of(mount, spec).is_none() {
             continue;
         }
         if sources.is_in_rootfs(mount) {
@@ -63,7 +64,8 @@ pub struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    fn is_in_rootfs(&self, mount: &Mount) -> bool {
+    /// Whether a bind's source lies in the root file system, where an earlier mount may change it.
+    pub(super) fn is_in_rootfs(&self, mount: &Mount) -> bool {
         let source = self.bundle.join(mount.source().as_deref().unwrap_or(Path::new("")));
         let root = self.spec.root().as_ref().map(|root| self.bundle.join(root.path()));
         root.is_some_and(|root| source.starts_with(root))

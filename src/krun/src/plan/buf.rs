@@ -14,6 +14,8 @@ use super::seccomp::Program;
 pub struct PlanBuf {
     bytes: Vec<u8>,
     home_slot: Option<usize>,
+    /// Whether a mount is made by mount(2), which needs the host's procfs.
+    pub has_classic_mount: bool,
     /// The header.
     pub plan: Plan,
 }
@@ -38,7 +40,8 @@ impl PlanBuf {
         bytes.resize(HEADER as usize + size_of::<Plan>(), 0);
         let mut plan = Plan { magic: MAGIC, ..Plan::default() };
         plan.fds = no_fds();
-        PlanBuf { bytes, home_slot: None, plan }
+        plan.root.namespace = -1;
+        PlanBuf { bytes, home_slot: None, has_classic_mount: false, plan }
     }
 
     fn offset(&self) -> u32 {

@@ -107,6 +107,7 @@ pub fn json(view: View<'_>) -> Value {
     put("apparmor", dump.text(plan.apparmor));
     put("selinux", dump.text(plan.selinux));
     put("scheduling", dump.sched());
+    put("rlimits", dump.list(plan.rlimits, |limit| json!([limit.resource, limit.soft, limit.hard])));
     put("identity", dump.identity());
     put("seccomp", dump.seccomp());
     put("startContainer", dump.hooks(plan.hooks.start_container));

@@ -11,25 +11,28 @@ pub mod dump;
 mod error;
 mod hooks;
 mod identity;
+mod limits;
 mod mount_options;
 mod mounts;
 mod namespaces;
 mod process;
+mod root;
 mod sched;
 pub mod seccomp;
 
 pub use buf::{Frozen, PlanBuf, no_fds};
 pub use error::PlanError;
+pub use limits::rlimits;
 pub use mount_options::known as known_mount_options;
-pub use mounts::is_bind;
+pub use mounts::{is_bind, is_virtual};
 pub use namespaces::{Joined, Namespaces};
 pub use process::merge_env;
+pub use root::rootfs;
 pub use sched::initial_affinity;
 
 use std::path::{Path, PathBuf};
 
 use krun_spawner::plan::{Fds, flag};
-use nix::libc;
 use oci_spec::runtime::{LinuxIdMapping, LinuxMemoryPolicy, LinuxPersonality, Process, Spec};
 
 use crate::host::Facts;
@@ -67,6 +70,12 @@ pub struct Request<'a> {
     pub deny_setgroups: bool,
     /// Prestart or createRuntime hooks wait for the child.
     pub await_hooks: bool,
+    /// The parent puts the process into resctrl groups.
+    pub rdt: bool,
+    /// The compiled `linux.seccomp`.
+    pub seccomp: Option<&'a seccomp::Program>,
+    /// A mount namespace that holds the root file system, or -1; all sources of binds are opened then.
+    pub tree_namespace: i32,
 }
 
 impl<'a> Request<'a> {
@@ -78,6 +87,7 @@ impl<'a> Request<'a> {
         id: &'a str,
         facts: &'a Facts,
         joined: &'a [Joined],
+        seccomp: Option<&'a seccomp::Program>,
     ) -> Self {
         Request {
             spec: &bundle.spec,
@@ -95,6 +105,9 @@ impl<'a> Request<'a> {
             reset_thp: false,
             deny_setgroups: false,
             await_hooks: false,
+            rdt: false,
+            seccomp,
+            tree_namespace: -1,
         }
     }
 }
@@ -117,8 +130,8 @@ pub fn build(request: &Request<'_>) -> Result<Frozen, PlanError> {
     let process = spec.process().as_ref().ok_or(PlanError::Missing("process"))?;
     let mut buf = PlanBuf::new();
     buf.plan.fds = request.fds;
-    inherit(&mut buf, request.joined, request.trees);
-    buf.plan.flags = flag::AWAIT_READY | flag::SETSID | flag::RESET_AFFINITY | flag::CREATE_CWD;
+    inherit(&mut buf, request.joined, request.trees, request.tree_namespace);
+    buf.plan.flags = flag::SETSID | flag::RESET_AFFINITY | flag::CREATE_CWD;
     set(&mut buf, flag::GATE, request.gate);
     set(&mut buf, flag::NO_PIVOT, request.no_pivot);
     set(&mut buf, flag::RESET_THP, request.reset_thp);
@@ -129,19 +142,24 @@ pub fn build(request: &Request<'_>) -> Result<Frozen, PlanError> {
     // Without a mount namespace the mounts are the host's, as with runc.
     set(&mut buf, flag::CHROOT, !namespaces.new_mount && !namespaces.joined_mount);
     if !namespaces.joined_mount {
-        root(&mut buf, request)?;
+        root::plan(&mut buf, request)?;
         mounts::plan(&mut buf, request, &namespaces)?;
+        root::tree_namespace(&mut buf, request);
         devices::plan(&mut buf, request, &namespaces)?;
         paths(&mut buf, spec);
         sysctls(&mut buf, spec);
     }
     names(&mut buf, spec);
-    common(&mut buf, request, process, namespaces.new_user || namespaces.joined_user)?;
+    let in_user = namespaces.new_user || namespaces.joined_user;
+    common(&mut buf, request, process, in_user)?;
+    own_limits(&mut buf, process, in_user);
+    let ahead = ready_ahead(&buf, request, in_user);
+    set(&mut buf, flag::READY_AHEAD, ahead);
     hooks::plan(&mut buf, request);
+    if let Some(program) = request.seccomp {
+        buf.seccomp(program);
+    }
     if let Some(linux) = spec.linux() {
-        if let Some(profile) = linux.seccomp() {
-            buf.seccomp(&seccomp::compile(profile)?);
-        }
         sched::memory_policy(&mut buf, linux.memory_policy().as_ref())?;
         sched::personality(&mut buf, linux.personality().as_ref())?;
     }
@@ -175,6 +193,8 @@ pub struct ExecRequest<'a> {
     pub no_new_keyring: bool,
     /// The parent moves the process into its cgroup while it waits.
     pub await_cgroup: bool,
+    /// The parent puts the process into resctrl groups.
+    pub rdt: bool,
     /// The parent has disabled transparent huge pages for itself.
     pub reset_thp: bool,
 }
@@ -194,8 +214,8 @@ pub struct UserNamespace {
 pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     let mut buf = PlanBuf::new();
     buf.plan.fds = request.fds;
-    inherit(&mut buf, request.joined, &[]);
-    buf.plan.flags = flag::AWAIT_READY | flag::SETSID | flag::HELPER;
+    inherit(&mut buf, request.joined, &[], -1);
+    buf.plan.flags = flag::SETSID | flag::HELPER;
     set(&mut buf, flag::AWAIT_CGROUP, request.await_cgroup);
     set(&mut buf, flag::RESET_THP, request.reset_thp);
     namespaces::plan_exec(&mut buf, request);
@@ -205,6 +225,8 @@ pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     set(&mut buf, flag::REOPEN_NULL, true);
     keyring(&mut buf, request.id, request.no_new_keyring);
     process::plan(&mut buf, request.process)?;
+    own_limits(&mut buf, request.process, user.is_some());
+    set(&mut buf, flag::READY_AHEAD, user.is_none() && !request.rdt);
     identity::plan(&mut buf, request.process, request.facts, user.is_some())?;
     sched::plan(&mut buf, request.process)?;
     sched::exec_affinity(&mut buf, request.process)?;
@@ -231,13 +253,29 @@ fn common(
     sched::plan(buf, process)
 }
 
+/// Inside a user namespace hard limits can't be raised: there the parent sets them.
+fn own_limits(buf: &mut PlanBuf, process: &Process, in_user: bool) {
+    if !in_user {
+        buf.plan.rlimits = buf.slice(&limits::rlimits(process));
+    }
+}
+
+/// Whether the parent can do its part (oom_score_adj, state.json) while the child builds the
+/// container: nothing else is asked for and answered before, and nothing of it would disturb.
+fn ready_ahead(buf: &PlanBuf, request: &Request<'_>, in_user: bool) -> bool {
+    let asks = flag::HELPER | flag::AWAIT_CGROUP | flag::AWAIT_HOOKS;
+    let late_tree = request.trees.iter().any(|tree| tree.tree < 0);
+    buf.plan.flags & asks == 0 && !in_user && !late_tree && !request.rdt
+}
+
 /// What must survive the exec of krun-init, besides the socket and the plan.
-fn inherit(buf: &mut PlanBuf, joined: &[Joined], trees: &[Tree]) {
+fn inherit(buf: &mut PlanBuf, joined: &[Joined], trees: &[Tree], namespace: i32) {
     let fds = buf.plan.fds;
     let mut all = vec![fds.gate, fds.hook_output];
     all.extend(fds.stdio);
     all.extend(joined.iter().map(|join| join.fd));
     all.extend(trees.iter().map(|tree| tree.tree)); // -1 is left out below
+    all.push(namespace);
     all.retain(|fd| *fd >= 0);
     all.sort_unstable();
     all.dedup();
@@ -256,61 +294,6 @@ fn keyring(buf: &mut PlanBuf, id: &str, keep: bool) {
         set(buf, flag::KEYRING, true);
         buf.plan.keyring = buf.str(format!("_ses.{id}"));
     }
-}
-
-/// The root file system's absolute path.
-///
-/// # Errors
-/// There is no `root`.
-pub fn rootfs(request: &Request<'_>) -> Result<PathBuf, PlanError> {
-    let root = request.spec.root().as_ref().ok_or(PlanError::Missing("root"))?;
-    Ok(request.bundle.join(root.path()))
-}
-
-fn root(buf: &mut PlanBuf, request: &Request<'_>) -> Result<(), PlanError> {
-    let spec = request.spec;
-    set(buf, flag::ROOTFS, true);
-    set(buf, flag::READONLY_ROOT, spec.root().as_ref().is_some_and(|root| root.readonly() == Some(true)));
-    let rootfs = rootfs(request)?;
-    buf.plan.root.path = buf.path(&rootfs);
-    if request.no_pivot {
-        let pseudo: Vec<_> = host_pseudo(&rootfs).iter().map(|path| buf.path(path)).collect();
-        buf.plan.root.pseudo = buf.slice(&pseudo);
-    }
-    let wanted = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or("");
-    // "/" is made a slave (or private) so that nothing reaches the host; what
-    // the container asked for is set at the end, on its own root.
-    let (first, last) = match wanted {
-        "" => (libc::MS_SLAVE | libc::MS_REC, 0),
-        "private" => (libc::MS_PRIVATE, 0),
-        "rprivate" => (libc::MS_PRIVATE | libc::MS_REC, 0),
-        "slave" => (libc::MS_SLAVE, libc::MS_SLAVE),
-        "rslave" => (libc::MS_SLAVE | libc::MS_REC, libc::MS_SLAVE | libc::MS_REC),
-        "shared" => (libc::MS_SHARED, libc::MS_SHARED),
-        "rshared" => (libc::MS_SHARED | libc::MS_REC, libc::MS_SHARED | libc::MS_REC),
-        "unbindable" => (libc::MS_SLAVE | libc::MS_REC, libc::MS_UNBINDABLE),
-        "runbindable" => (libc::MS_SLAVE | libc::MS_REC, libc::MS_UNBINDABLE | libc::MS_REC),
-        other => return Err(PlanError::invalid("linux.rootfsPropagation", other, "a propagation type")),
-    };
-    buf.plan.root.propagation = first;
-    buf.plan.root.final_propagation = last;
-    // A mount that is not recursively cut off may still be shared.
-    set(buf, flag::SHARED_ROOT, first & libc::MS_REC == 0 || first & libc::MS_SHARED != 0);
-    Ok(())
-}
-
-/// The mount points of whole procfs and sysfs outside of the container
-/// (proc_pid_mountinfo(5)).
-fn host_pseudo(rootfs: &Path) -> Vec<PathBuf> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let whole = table.lines().filter_map(|line| {
-        let (mount, fs) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        let kind = fs.split(' ').next()?;
-        (root == "/" && matches!(kind, "proc" | "sysfs")).then(|| PathBuf::from(point.replace("\\040", " ")))
-    });
-    whole.filter(|point| !point.starts_with(rootfs)).collect()
 }
 
 fn paths(buf: &mut PlanBuf, spec: &Spec) {

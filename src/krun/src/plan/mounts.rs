@@ -1,5 +1,6 @@
 //! Mounts of the specification, made ready for the kernel.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use krun_spawner::plan::{FsOption, Mount as Planned, mount_flag, mount_kind};
@@ -33,10 +34,12 @@ const PROC_FILES: &[&str] = &[
 pub fn plan(buf: &mut PlanBuf, request: &Request<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
     let mounts = request.spec.mounts().as_deref().unwrap_or_default();
     let mut planned = Vec::with_capacity(mounts.len());
+    let root = super::rootfs(request).unwrap_or_default();
     for (index, mount) in mounts.iter().enumerate() {
-        let one = One { request, namespaces, mount, index, options: options(mount) };
+        let one = One { request, namespaces, root: &root, mount, index, options: options(mount) };
         planned.push(one.plan(buf)?);
     }
+    buf.has_classic_mount = planned.iter().any(|mount| mount.kind == mount_kind::CLASSIC);
     buf.plan.mounts = buf.slice(&planned);
     Ok(())
 }
@@ -51,9 +54,19 @@ pub fn is_bind(mount: &Mount) -> bool {
     options(mount).bind || mount.typ().as_deref() == Some("bind")
 }
 
+/// Whether a mount is of a file system that no path of the host leads to.
+#[must_use]
+pub fn is_virtual(mount: &Mount) -> bool {
+    match mount.typ().as_deref() {
+        None | Some("" | "none" | "cgroup") => true,
+        Some(fstype) => VIRTUAL.contains(&fstype),
+    }
+}
+
 struct One<'a> {
     request: &'a Request<'a>,
     namespaces: &'a Namespaces,
+    root: &'a Path,
     mount: &'a Mount,
     index: usize,
     options: Options,
@@ -94,9 +107,8 @@ impl One<'_> {
     /// path on the host is taken for one in it, as runc takes it.
     fn target(&self) -> PathBuf {
         let target = clean(self.mount.destination());
-        let root = super::rootfs(self.request).unwrap_or_default();
-        match target.strip_prefix(&root) {
-            Ok(inside) if root != Path::new("/") => Path::new("/").join(inside),
+        match target.strip_prefix(self.root) {
+            Ok(inside) if self.root != Path::new("/") => Path::new("/").join(inside),
             _ => target,
         }
     }
@@ -263,6 +275,9 @@ fn fs_options(buf: &mut PlanBuf, superblock: &[&str], data: &[String]) -> krun_s
 /// below "/" (runc accepts relative destinations likewise).
 pub fn clean(path: &Path) -> PathBuf {
     use std::path::Component;
+    if is_clean(path.as_os_str().as_bytes()) {
+        return path.to_owned();
+    }
     let mut out = PathBuf::from("/");
     for component in path.components() {
         match component {
@@ -274,6 +289,15 @@ pub fn clean(path: &Path) -> PathBuf {
         }
     }
     out
+}
+
+/// Whether no component of an absolute path is empty or begins with a dot.
+fn is_clean(path: &[u8]) -> bool {
+    path.len() > 1 && path.first() == Some(&b'/') && !path.split(|byte| *byte == b'/').skip(1).any(is_odd)
+}
+
+fn is_odd(component: &[u8]) -> bool {
+    matches!(component.first(), None | Some(b'.'))
 }
 
 /// Whether /dev is bound from the host: then nothing is created in it.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, renameat};
-use nix::sys::stat::{Mode, fstat, mkdirat};
-use nix::unistd::{UnlinkatFlags, faccessat, geteuid, unlinkat};
+use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use super::{ContainerId, Head, State, StateError};
 
@@ -134,6 +134,10 @@ impl StateDir {
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, StateError> {
+        // `create` is about to write it.
+        if bytes.is_empty() {
+            return Err(self.gone());
+        }
         serde_json::from_slice(bytes)
             .map_err(|source| StateError::Syntax { path: self.path.join("state.json"), source })
     }
@@ -145,25 +149,8 @@ impl StateDir {
     pub fn read(&self, name: &CStr) -> Result<Vec<u8>, Errno> {
         let file =
             openat(&self.fd, name, OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
-        // One read(2) is enough for nearly every state: a short read of a regular file is its end.
-        let mut bytes = vec![0_u8; 8192];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            let room = bytes.get_mut(filled..).unwrap_or_default();
-            let wanted = room.len();
-            match nix::unistd::read(&file, room) {
-                Ok(count) => {
-                    filled += count;
-                    if count < wanted {
-                        break;
-                    }
-                    bytes.resize(filled * 2, 0);
-                }
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        bytes.truncate(filled);
+        let mut bytes = Vec::new();
+        read_whole(&file, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -208,7 +195,8 @@ impl StateDir {
     /// Whether a file is there.
     #[must_use]
     pub fn has(&self, name: &CStr) -> bool {
-        faccessat(&self.fd, name, nix::unistd::AccessFlags::F_OK, AtFlags::empty()).is_ok()
+        // Not faccessat(2), which makes credentials of its own for the question.
+        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Removes a file; a missing one is fine.
@@ -245,6 +233,30 @@ impl AsFd for StateDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Reads a file into a buffer that may have been used before.
+pub(super) fn read_whole(file: &OwnedFd, bytes: &mut Vec<u8>) -> Result<(), Errno> {
+    // One read(2) is enough for nearly every state: a short read of a regular file is its end.
+    bytes.resize(bytes.capacity().max(8192), 0);
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let room = bytes.get_mut(filled..).unwrap_or_default();
+        let wanted = room.len();
+        match nix::unistd::read(file, room) {
+            Ok(count) => {
+                filled += count;
+                if count < wanted {
+                    break;
+                }
+                bytes.resize(filled * 2, 0);
+            }
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(())
 }
 
 /// Its owner could put a directory of his in the place of one of ours.

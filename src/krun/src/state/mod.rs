@@ -4,6 +4,7 @@
 mod dir;
 mod error;
 mod id;
+mod listing;
 pub mod process;
 mod root;
 mod template;
@@ -23,18 +24,22 @@ use crate::cgroup::Location;
 pub use dir::{GATE, Lock, STATE, StateDir};
 pub use error::StateError;
 pub use id::{ContainerId, IdError};
+pub use listing::Listing;
 pub use root::default_root;
 pub use template::Template;
 pub use view::{OciState, Owners, View};
 
-/// `state.json`. The two numbers that are only known after clone come first: [`Template`] relies on it.
+/// `state.json`. The three numbers that are only known after clone come first: [`Template`] relies on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     /// Pid of the container's init in krun's pid namespace; 0 before it is cloned.
     pub pid: i32,
-    /// Its start time in clock ticks after boot; with the pid it names the process for good.
+    /// See [`process::Identity::start_time`].
     pub start_time: u64,
+    /// See [`process::Identity::inode`].
+    #[serde(default)]
+    pub pidfd_inode: u64,
     /// `ociVersion` of config.json.
     pub oci_version: String,
     /// The container's id.
@@ -123,6 +128,9 @@ pub struct Head {
     pub pid: i32,
     /// See [`State::start_time`].
     pub start_time: u64,
+    /// See [`State::pidfd_inode`].
+    #[serde(default)]
+    pub pidfd_inode: u64,
     /// See [`State::oci_version`].
     pub oci_version: String,
     /// See [`State::id`].
@@ -178,8 +186,27 @@ impl fmt::Display for Status {
     }
 }
 
+impl Head {
+    /// What names its process.
+    #[must_use]
+    pub fn identity(&self) -> process::Identity {
+        process::Identity { pid: self.pid, start_time: self.start_time, inode: self.pidfd_inode }
+    }
+}
+
 impl State {
-    /// `state.json` with room for the pid and the start time, to be filled in without allocating.
+    /// What names its process.
+    #[must_use]
+    pub fn identity(&self) -> process::Identity {
+        process::Identity { pid: self.pid, start_time: self.start_time, inode: self.pidfd_inode }
+    }
+
+    /// Notes which process it is.
+    pub fn set_identity(&mut self, identity: process::Identity) {
+        (self.pid, self.start_time, self.pidfd_inode) = (identity.pid, identity.start_time, identity.inode);
+    }
+
+    /// `state.json` with room for the process's identity, to be filled in without allocating.
     #[must_use]
     pub fn render_template(&self) -> Template {
         Template::render(self)

@@ -1,11 +1,14 @@
-//! Is the process of a container still that process? A pid alone is reused; with its start time it is unique.
+//! Is the process of a container still that process?
 use std::ffi::CStr;
 use std::io::Write as _;
 use std::os::fd::AsFd;
 
+use krun_sys::{Fd, fs};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+
+use crate::pidfd::PidFd;
 
 /// The fields of `/proc/PID/stat` that krun uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +50,55 @@ fn parse(text: &[u8]) -> Option<Stat> {
     Some(Stat { state, start_time })
 }
 
-/// Whether the process that was started as `pid` at `start_time` still runs. Start time 0 means unknown.
-#[must_use]
-pub fn is_alive(pid: i32, start_time: u64) -> bool {
-    pid > 0
-        && stat(pid).is_ok_and(|stat| stat.is_alive() && (start_time == 0 || stat.start_time == start_time))
+/// pidfs, statfs(2); since Linux 6.9 a pidfd's inode number is never used again.
+const PIDFS_MAGIC: u64 = 0x5049_4446;
+
+/// What names a process for good: a pid alone is reused. One of the two numbers is known; the other is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// In krun's pid namespace; 0 for none.
+    pub pid: i32,
+    /// Clock ticks after boot, where the kernel has no pidfs.
+    pub start_time: u64,
+    /// The inode number of its pidfds (Linux 6.9): two cheap calls, where procfs makes two directory entries.
+    pub inode: u64,
+}
+
+impl Identity {
+    /// Asks the kernel. Allocates nothing.
+    #[must_use]
+    pub fn of(pid: i32, pidfd: Fd) -> Self {
+        let inode = match fs::fstatfs_magic(pidfd) {
+            Ok(PIDFS_MAGIC) => fs::fstat(pidfd).map_or(0, |st| st.ino),
+            _ => 0,
+        };
+        let start_time = if inode == 0 { stat(pid).map_or(0, |stat| stat.start_time) } else { 0 };
+        Self { pid, start_time, inode }
+    }
+
+    /// The process, if it still runs. Between opening the pidfd and looking at it the pid can't be reused.
+    ///
+    /// # Errors
+    /// ESRCH when it is gone.
+    pub fn open(&self) -> Result<PidFd, Errno> {
+        if self.pid <= 0 {
+            return Err(Errno::ESRCH);
+        }
+        let pidfd = PidFd::open(self.pid)?;
+        let same = if self.inode == 0 {
+            let start = self.start_time;
+            stat(self.pid).is_ok_and(|stat| stat.is_alive() && (start == 0 || stat.start_time == start))
+        } else {
+            pidfd.inode() == Ok(self.inode) && !pidfd.has_exited()
+        };
+        if same { Ok(pidfd) } else { Err(Errno::ESRCH) }
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.open().is_ok()
+    }
 }
 
 #[cfg(test)]
@@ -69,9 +116,30 @@ mod tests {
     #[test]
     fn this_process_is_alive_and_pid_reuse_is_seen() {
         let pid = nix::unistd::getpid().as_raw();
-        let start = stat(pid).map(|stat| stat.start_time);
-        assert_eq!(start.map(|start| is_alive(pid, start)), Ok(true));
-        assert_eq!(start.map(|start| is_alive(pid, start + 1)), Ok(false));
-        assert!(!is_alive(0, 0));
+        let by_time = Identity { pid, start_time: stat(pid).unwrap().start_time, inode: 0 };
+        assert!(by_time.is_alive());
+        assert!(!Identity { start_time: by_time.start_time + 1, ..by_time }.is_alive());
+        assert!(!Identity::default().is_alive());
+        let own = krun_sys::process::pidfd_open(pid).unwrap();
+        let told = Identity::of(pid, own);
+        fs::close(own);
+        assert!(told.is_alive());
+        assert!((told.inode == 0) != (told.start_time == 0), "{told:?}");
+        if told.inode != 0 {
+            assert!(!Identity { inode: told.inode + 1, ..told }.is_alive());
+        }
+    }
+
+    #[test]
+    fn a_zombie_is_not_alive() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let pidfd = krun_sys::process::pidfd_open(pid).unwrap();
+        let told = Identity::of(pid, pidfd);
+        fs::poll(pidfd, nix::libc::POLLIN, -1).unwrap();
+        assert!(!told.is_alive());
+        child.wait().unwrap();
+        assert!(!told.is_alive());
+        fs::close(pidfd);
     }
 }

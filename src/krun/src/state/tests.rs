@@ -7,6 +7,7 @@ fn sample() -> State {
     State {
         pid: 77,
         start_time: 88,
+        pidfd_inode: 99,
         oci_version: "1.3.0".into(),
         id: "c1".into(),
         bundle: "/bundle".into(),
@@ -47,14 +48,15 @@ fn scratch(name: &str) -> PathBuf {
 fn a_template_is_valid_json_before_and_after_patching() {
     let mut template = sample().render_template();
     let before: State = serde_json::from_slice(&template.bytes).unwrap();
-    assert_eq!((before.pid, before.start_time), (0, 0));
-    for (pid, start_time) in [(1, 2), (i32::MAX, u64::MAX), (9, 9)] {
-        template.patch(pid, start_time);
+    assert_eq!(before.identity(), process::Identity::default());
+    for (pid, start_time, inode) in [(1, 2, 3), (i32::MAX, u64::MAX, u64::MAX), (9, 9, 0)] {
+        let told = process::Identity { pid, start_time, inode };
+        template.patch(told);
         let after: State = serde_json::from_slice(&template.bytes).unwrap();
-        assert_eq!((after.pid, after.start_time), (pid, start_time));
+        assert_eq!(after.identity(), told);
         assert_eq!(after.annotations, sample().annotations);
         let head: Head = serde_json::from_slice(&template.bytes).unwrap();
-        assert_eq!((head.pid, head.id.as_str()), (pid, "c1"));
+        assert_eq!((head.identity(), head.id.as_str()), (told, "c1"));
     }
 }
 

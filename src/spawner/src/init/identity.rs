@@ -5,10 +5,10 @@ use krun_sys::identity::{
     CapSets, cap_ambient_clear, cap_ambient_raise, capbset_drop, capset, seccomp_set_filter, setgroups,
     setresgid, setresuid,
 };
-use krun_sys::process::prctl;
+use krun_sys::process::{prctl, prlimit};
 use krun_sys::{Errno, Fd, libc};
 
-use super::channel::{At, Birth, Fail};
+use super::channel::{At, Birth, Fail, index};
 use super::path::{self, Missing, PATH_MAX};
 use crate::plan::flag;
 use crate::report::kind;
@@ -25,6 +25,15 @@ pub fn load_filter(birth: &Birth<'_>) -> Result<(), Fail> {
     let listener = seccomp_set_filter(filter, seccomp.flags).at(Step::SeccompLoad)?;
     if seccomp.listener != 0 {
         birth.channel.ask(kind::LISTENER, u64::from(listener.unsigned_abs()), Step::SeccompListener)?;
+    }
+    Ok(())
+}
+
+/// Resource limits; those inside a user namespace are the parent's to set (prlimit(2) wants
+/// CAP_SYS_RESOURCE over the host).
+pub fn set_limits(birth: &Birth<'_>) -> Result<(), Fail> {
+    for (i, limit) in birth.view.arena.slice(birth.view.plan.rlimits).iter().enumerate() {
+        prlimit(0, limit.resource, limit.soft, limit.hard).on(Step::Rlimit, index(i))?;
     }
     Ok(())
 }

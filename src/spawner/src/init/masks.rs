@@ -57,7 +57,8 @@ fn empty_directory(empty: &mut Option<Fd>) -> SysResult<Fd> {
     Ok(tree)
 }
 
-/// A clone of the host's /dev/null, verified to be that device (mem(4)).
+/// A clone of the host's /dev/null, or of the one that krun has made in a namespace of the root
+/// file system alone; verified to be that device (mem(4)).
 fn null() -> SysResult<Fd> {
     let tree = open_tree(Fd::CWD, c"/dev/null", CLONE)?;
     let st = fstat(tree)?;

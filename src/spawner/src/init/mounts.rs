@@ -96,9 +96,9 @@ impl One<'_, '_> {
     }
 
     fn filesystem(&self) -> Result<(), Fail> {
-        let existed = self.exists();
+        let mode_below = self.has(mount_flag::INHERIT_MODE) && self.exists();
         let target = self.target(Missing::Directory)?;
-        let tree = match self.new_filesystem(target, existed) {
+        let tree = match self.new_filesystem(target, mode_below) {
             Err(fail) if self.has(mount_flag::FALLBACK_BIND) && refused(fail) => {
                 return self.fallback_bind(target);
             }
@@ -129,7 +129,7 @@ impl One<'_, '_> {
         opened.inspect(|fd| close(*fd)).is_ok()
     }
 
-    fn new_filesystem(&self, target: Fd, existed: bool) -> Result<Fd, Fail> {
+    fn new_filesystem(&self, target: Fd, mode_below: bool) -> Result<Fd, Fail> {
         let fs = fsopen(self.text(self.m.fstype)).on(Step::MountFsopen, self.i)?;
         if self.m.source.is_some() {
             match fsconfig_set_string(fs, c"source", self.text(self.m.source)) {
@@ -147,7 +147,7 @@ impl One<'_, '_> {
             };
             set.on(Step::MountOption, self.i).map_err(|fail| fail.with_detail(u64::from(index(n))))?;
         }
-        if self.has(mount_flag::INHERIT_MODE) && existed {
+        if mode_below {
             self.inherit_mode(fs, target)?;
         }
         fsconfig_create(fs).on(Step::MountCreate, self.i)?;
@@ -296,7 +296,7 @@ impl One<'_, '_> {
     /// mount(2) by the descriptor's magic link: procfs is still the host's here.
     #[inline(never)]
     fn classic(&self) -> Result<(), Fail> {
-        let existed = self.exists();
+        let mode_below = self.has(mount_flag::INHERIT_MODE) && self.exists();
         let target = self.target(Missing::Directory)?;
         let mode = fstat(target).on(Step::MountTarget, self.i)?.mode & 0o7777;
         let mut by_fd = path::PathBuf::new();
@@ -312,7 +312,7 @@ impl One<'_, '_> {
         close(target);
         let mounted =
             path::open_in_root(self.birth.root, self.text(self.m.target), 0).on(Step::MountTarget, self.i)?;
-        if self.has(mount_flag::INHERIT_MODE) && existed {
+        if mode_below {
             let mut by_fd = path::PathBuf::new();
             descriptor_path(&mut by_fd, mounted).on(Step::MountClassic, self.i)?;
             fchmodat(Fd::CWD, by_fd.cstr(), mode).on(Step::MountClassic, self.i)?;

@@ -1,7 +1,8 @@
 //! The root file system: made a mount of its own, and made "/".
 
-use krun_sys::fs::{chdir, chroot, fchdir, openat};
+use krun_sys::fs::{chdir, chroot, close, fchdir, openat};
 use krun_sys::mount::{MountAttr, mount, mount_setattr, pivot_root, umount2};
+use krun_sys::process::setns;
 use krun_sys::{Errno, Fd, libc};
 
 use super::channel::{At, Birth, Fail};
@@ -14,8 +15,7 @@ use crate::step::Step;
 pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
     let (arena, root) = (birth.view.arena, birth.view.plan.root);
     if birth.view.has(flag::TREE_NAMESPACE) {
-        birth.root = open_directory(c"/")?;
-        return Ok(());
+        return enter_tree_namespace(birth);
     }
     if !birth.view.has(flag::CHROOT) {
         mount(c"", c"/", c"", root.propagation, c"").at(Step::RootPropagation)?;
@@ -33,6 +33,19 @@ pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
         mount_setattr(birth.root, c"", EMPTY_PATH, &private).at(Step::RootPropagation)?;
     }
     Ok(())
+}
+
+/// The parent has made a namespace of the root file system alone: it is "/" as soon as it is entered,
+/// and in no peer group of the host's before anything is mounted in it.
+fn enter_tree_namespace(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    let root = birth.view.plan.root;
+    #[allow(clippy::cast_sign_loss)] // a flag below bit 31
+    setns(Fd(root.namespace), libc::CLONE_NEWNS as u64).at(Step::RootNamespace)?;
+    close(Fd(root.namespace));
+    mount(c"", c"/", c"", root.propagation, c"").at(Step::RootPropagation)?;
+    birth.root = open_directory(c"/")?;
+    let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+    mount_setattr(birth.root, c"", EMPTY_PATH, &private).at(Step::RootPropagation)
 }
 
 /// Makes the mount that holds the root file system private, or a slave:

@@ -54,10 +54,12 @@ pub mod flag {
     pub const TREE_NAMESPACE: u64 = 1 << 24;
     /// Setting a session keyring is best effort.
     pub const KEYRING: u64 = 1 << 25;
-    /// Wait for the parent before going on to the identity (limits, state).
-    pub const AWAIT_READY: u64 = 1 << 26;
     /// Start a new session.
     pub const SETSID: u64 = 1 << 27;
+    /// What the parent has to do before the program runs (limits, state) it does unasked, as soon
+    /// as there is a process, while this one works: its answer is waited for, but nobody is woken
+    /// for a question.
+    pub const READY_AHEAD: u64 = 1 << 26;
 }
 
 /// What a mount is and how its target is treated ([`super::Mount::flags`]).

@@ -13,46 +13,53 @@ use super::bpf::{Assembler, Instruction, JEQ, JGE, JGT, Label, OFFSET_ARCH, OFFS
 use super::rules::{Comparison, Condition, Table, Verdict};
 
 /// Consecutive numbers with one verdict: from `start` to the next segment.
-#[derive(Debug)]
-struct Segment {
+#[derive(Clone, Copy, Debug)]
+struct Segment<'a> {
     start: u32,
-    verdict: Verdict,
+    verdict: &'a Verdict,
+}
+
+impl Segment<'_> {
+    /// Most neighbours share the very same verdict.
+    fn means(&self, verdict: &Verdict) -> bool {
+        std::ptr::eq(self.verdict, verdict) || self.verdict == verdict
+    }
 }
 
 /// The cut of all numbers, in order, starting at 0.
 #[derive(Debug, Default)]
-struct Segments(Vec<Segment>);
+struct Segments<'a>(Vec<Segment<'a>>);
 
-impl Segments {
+impl<'a> Segments<'a> {
     /// From `start` on, `verdict` holds.
-    fn push(&mut self, start: u32, verdict: Verdict) {
+    fn push(&mut self, start: u32, verdict: &'a Verdict) {
         if let Some(last) = self.0.last()
             && last.start == start
         {
             self.0.pop();
         }
-        if self.0.last().is_none_or(|last| last.verdict != verdict) {
+        if self.0.last().is_none_or(|last| !last.means(verdict)) {
             self.0.push(Segment { start, verdict });
         }
     }
 
-    /// The numbers of `range` as `table` has them; `unknown` for those above the
+    /// The numbers of `range` as `table` has them; unknown are those above the
     /// newest call the profile mentions.
-    fn extend(&mut self, range: Range<u32>, table: &Table, default: Return, unknown: Return) {
-        self.push(range.start, Verdict::always(default));
+    fn extend(&mut self, range: Range<u32>, table: &'a Table, outside: &'a Outside) {
+        self.push(range.start, &outside.action);
         let mut next = range.start;
         for (nr, verdict) in table.calls.range(range.clone()) {
             if *nr > next {
-                self.push(next, Verdict::always(default));
+                self.push(next, &outside.action);
             }
-            self.push(*nr, verdict.clone());
+            self.push(*nr, verdict);
             next = nr + 1;
         }
         if next > range.start {
-            self.push(next, Verdict::always(default));
+            self.push(next, &outside.action);
         }
         if let Some(newest) = table.newest.filter(|newest| range.contains(newest)) {
-            self.push(newest + 1, Verdict::always(unknown));
+            self.push(newest + 1, &outside.unknown);
         }
     }
 }
@@ -68,13 +75,26 @@ pub(super) struct Defaults {
     pub bad_arch: Return,
 }
 
+/// The same as verdicts, which segments refer to.
+#[derive(Debug)]
+struct Outside {
+    action: Verdict,
+    unknown: Verdict,
+    bad_arch: Verdict,
+}
+
 /// Writes the program for `tables`; the first one is tested first.
 pub(super) fn generate(tables: &[Table], defaults: Defaults) -> Vec<Instruction> {
     let x32 = tables.iter().find(|table| table.abi == Abi::X32);
+    let outside = Outside {
+        action: Verdict::always(defaults.action),
+        unknown: Verdict::always(defaults.unknown),
+        bad_arch: Verdict::always(defaults.bad_arch),
+    };
     let mut generator = Generator::default();
     let mut entries = Vec::new();
     for table in tables.iter().filter(|table| table.abi != Abi::X32).rev() {
-        let segments = cut(table, x32, defaults);
+        let segments = cut(table, x32, &outside);
         let tree = generator.tree(&segments.0);
         let entry = generator.assembler.load(OFFSET_NR, tree);
         entries.push((table.abi.audit_arch(), entry));
@@ -88,27 +108,26 @@ pub(super) fn generate(tables: &[Table], defaults: Defaults) -> Vec<Instruction>
     generator.assembler.finish()
 }
 
-fn cut(table: &Table, x32: Option<&Table>, defaults: Defaults) -> Segments {
+fn cut<'a>(table: &'a Table, x32: Option<&'a Table>, outside: &'a Outside) -> Segments<'a> {
     let mut segments = Segments::default();
-    let Defaults { action, unknown, .. } = defaults;
     match (table.abi, x32) {
         (Abi::X86_64, Some(x32)) => {
-            segments.extend(0..X32_BIT, table, action, unknown);
-            segments.extend(X32_BIT..u32::MAX, x32, action, unknown);
+            segments.extend(0..X32_BIT, table, outside);
+            segments.extend(X32_BIT..u32::MAX, x32, outside);
         }
         (Abi::X86_64, None) => {
-            segments.extend(0..X32_BIT, table, action, unknown);
-            segments.push(X32_BIT, Verdict::always(defaults.bad_arch));
+            segments.extend(0..X32_BIT, table, outside);
+            segments.push(X32_BIT, &outside.bad_arch);
             // A tracer skips a call by setting its number to -1; the filter runs
             // again then (Linux 4.8) and must not take that for an x32 call.
-            let skipped = table.newest.map_or(action, |_| unknown);
-            segments.push(u32::MAX, Verdict::always(skipped));
+            let skipped = table.newest.map_or(&outside.action, |_| &outside.unknown);
+            segments.push(u32::MAX, skipped);
         }
         (Abi::Arm, _) => {
-            segments.extend(0..ARM_PRIVATE_FROM, table, action, unknown);
-            segments.extend(ARM_PRIVATE_FROM..u32::MAX, table, action, unknown);
+            segments.extend(0..ARM_PRIVATE_FROM, table, outside);
+            segments.extend(ARM_PRIVATE_FROM..u32::MAX, table, outside);
         }
-        _ => segments.extend(0..u32::MAX, table, action, unknown),
+        _ => segments.extend(0..u32::MAX, table, outside),
     }
     segments
 }
@@ -121,14 +140,14 @@ struct Generator {
 }
 
 impl Generator {
-    fn tree(&mut self, segments: &[Segment]) -> Label {
+    fn tree(&mut self, segments: &[Segment<'_>]) -> Label {
         match segments {
             // Never called so: the numbers from 0 on always have a segment.
             [] => self.assembler.ret(Return::KILL_PROCESS.0),
-            [only] => self.verdict(&only.verdict),
+            [only] => self.verdict(only.verdict),
             // One number that differs from its neighbours takes one test.
-            [a, b, c] if a.verdict == c.verdict && b.start.checked_add(1) == Some(c.start) => {
-                let (yes, no) = (self.verdict(&b.verdict), self.verdict(&a.verdict));
+            [a, b, c] if a.means(c.verdict) && b.start.checked_add(1) == Some(c.start) => {
+                let (yes, no) = (self.verdict(b.verdict), self.verdict(a.verdict));
                 self.assembler.branch(JEQ, b.start, yes, no)
             }
             _ => {

@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall, Spec};
 
 pub use bpf::Instruction;
 pub use dump::dump;
@@ -58,6 +58,15 @@ pub struct Program {
 /// [`SeccompError`], naming the JSON path, for what runc or the kernel refuses.
 pub fn compile(spec: &LinuxSeccomp) -> Result<Program, SeccompError> {
     compile_for(Machine::HOST, spec)
+}
+
+/// Compiles the profile of a specification, if it has one.
+///
+/// # Errors
+/// As [`compile`].
+pub fn of(spec: &Spec) -> Result<Option<Program>, SeccompError> {
+    let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    profile.map(compile).transpose()
 }
 
 /// What a profile asks for that this krun or this machine does not know, one

@@ -1,0 +1,95 @@
+//! All containers below a state root, each read by one open file; nothing stays open, since a node has a thousand.
+use std::ffi::CString;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::{Mode, fstat, fstatat};
+
+use super::dir::read_whole;
+use super::{ContainerId, GATE, Head, STATE, StateError};
+
+/// An open state root.
+#[derive(Debug)]
+pub struct Listing {
+    fd: OwnedFd,
+    path: PathBuf,
+    euid: u32,
+    bytes: Vec<u8>,
+}
+
+impl Listing {
+    /// Opens a state root.
+    ///
+    /// # Errors
+    /// The kernel's, of open(2).
+    pub fn open(root: &Path) -> std::io::Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = open(root, flags, Mode::empty())?;
+        let euid = nix::unistd::geteuid().as_raw();
+        Ok(Self { fd, path: root.to_owned(), euid, bytes: Vec::new() })
+    }
+
+    /// The ids of its directories, sorted.
+    ///
+    /// # Errors
+    /// The kernel's, of getdents64(2).
+    pub fn ids(&self) -> std::io::Result<Vec<ContainerId>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name().into_string().ok().and_then(|name| ContainerId::new(name).ok());
+            if let Some(id) = name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+                ids.push(id);
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The state of one container, as [`super::StateDir::head`] reads it.
+    ///
+    /// # Errors
+    /// [`StateError::NotExist`], [`StateError::Foreign`], [`StateError::Call`], [`StateError::Syntax`].
+    pub fn head(&mut self, id: &ContainerId) -> Result<Head, StateError> {
+        let how = OpenHow::new()
+            .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let path = self.path.join(id.as_str());
+        let wrong = |call| {
+            let path = path.join("state.json");
+            move |source| StateError::Call { call, path, source }
+        };
+        let file = match openat2(&self.fd, &*below(id, STATE), how) {
+            Ok(file) => file,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Err(StateError::NotExist { id: id.to_string() }),
+            Err(errno) => return Err(wrong("openat2")(errno)),
+        };
+        // Whoever could write it could name any process.
+        let owner = fstat(&file).map_err(wrong("fstat"))?.st_uid;
+        if owner != self.euid {
+            return Err(StateError::Foreign { path, owner, euid: self.euid });
+        }
+        read_whole(&file, &mut self.bytes).map_err(wrong("read"))?;
+        if self.bytes.is_empty() {
+            return Err(StateError::NotExist { id: id.to_string() });
+        }
+        serde_json::from_slice(&self.bytes)
+            .map_err(|source| StateError::Syntax { path: path.join("state.json"), source })
+    }
+
+    /// Whether a container still has its start gate.
+    #[must_use]
+    pub fn has_gate(&self, id: &ContainerId) -> bool {
+        fstatat(&self.fd, &*below(id, GATE), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+    }
+}
+
+/// `ID/NAME`
+fn below(id: &ContainerId, name: &std::ffi::CStr) -> CString {
+    let path = [id.as_str().as_bytes(), b"/", name.to_bytes()].concat();
+    // An id has no NUL.
+    CString::new(path).unwrap_or_default()
+}
