@@ -81,13 +81,14 @@ impl Bus {
         };
         // EXTERNAL without a name: the peer takes the socket's credentials,
         // which a uid seen from inside a user namespace would contradict.
-        bus.send(b"\0AUTH EXTERNAL\r\nDATA\r\n")?;
+        // BEGIN with it, as sd-bus does: systemd that reads it together with the first
+        // message leaves that one lying until more comes.
+        bus.send(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")?;
         let asked = bus.line()?;
         let answer = if asked.starts_with("OK") { asked } else { bus.line()? };
         if !answer.starts_with("OK") {
             return Err(SystemdError::Auth { address: bus.address, answer });
         }
-        bus.send(b"BEGIN\r\n")?;
         Ok(bus)
     }
 

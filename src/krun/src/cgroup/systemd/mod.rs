@@ -209,7 +209,8 @@ fn version_for(bus: &mut Bus, resources: Option<&LinuxResources>) -> u32 {
     if !depends {
         return u32::MAX;
     }
-    let text = bus.property("Version").unwrap_or_default();
+    // Unknown counts as new: what systemd doesn't know it refuses, nothing is left out in silence.
+    let Ok(text) = bus.property("Version") else { return u32::MAX };
     let digits = text.trim_start_matches(['"', 'v']);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits.get(..end).and_then(|d| d.parse().ok()).unwrap_or(0)
