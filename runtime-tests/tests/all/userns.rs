@@ -1,6 +1,6 @@
 //! User namespaces.
 
-use crate::mount_on;
+use crate::{has_option, mount_on};
 use runtime_tests::host::mount_table;
 use runtime_tests::{Config, Sandbox, json, raw, requires};
 
@@ -248,4 +248,23 @@ fn mounts_on_a_bind_stay_in_the_container() {
     let inner = format!("{path}/inner");
     assert!(!mount_table().iter().any(|line| line.contains(&inner)), "a mount reached the host");
     std::fs::write(source.join("inner/x"), "").unwrap();
+}
+
+/// Flags of the source that nobody names stay; one that is cleared by name must not stay in silence.
+#[test]
+fn a_flag_of_the_source_stays_unless_it_is_cleared_by_name() {
+    const MS_RDONLY_REMOUNT_BIND: u64 = 1 | 32 | 4096;
+    requires!(UserNamespace, Krun);
+    let s = Sandbox::new();
+    let source = s.dir().join("read-only");
+    std::fs::create_dir_all(&source).unwrap();
+    let path = source.to_str().unwrap();
+    raw::mount("none", path, "tmpfs", 0, "mode=777").unwrap();
+    raw::mount("", path, "", MS_RDONLY_REMOUNT_BIND, "").unwrap();
+    for (options, wanted) in [(["bind", "nosuid"].as_slice(), "ro"), (&["bind", "rw", "nosuid"], "rw")] {
+        let (id, b) = mapped(&s, Config::default().mount("/bound", "bind", path, options));
+        let report = s.run_bundle(&id, &b).expect_ok().lines().remove(0);
+        let bound = mount_on(&report, "/bound");
+        assert!(has_option(&bound, wanted) && has_option(&bound, "nosuid"), "{options:?}: {bound}");
+    }
 }

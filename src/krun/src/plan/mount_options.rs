@@ -141,6 +141,8 @@ impl Options {
     /// at all keeps those of the source, and any flag replaces them; but flags
     /// about access times only replace each other. In a user namespace what the
     /// source has and nobody named stays: there it is locked (mount_namespaces(7)).
+    /// What somebody named is done or refused by the kernel: a mount that stays read-only
+    /// although `rw` was asked for would be a surprise later.
     #[must_use]
     pub fn bind_attributes(&self, in_user: bool) -> (u64, u64) {
         if !self.flagged {
@@ -162,7 +164,8 @@ impl Options {
             (kind | wanted(NODIRATIME, libc::MS_NODIRATIME), ATIME | NODIRATIME)
         };
         let lockable = RDONLY | NOSUID | NODEV | NOEXEC;
-        let cleared = if in_user { NOSYMFOLLOW } else { lockable | NOSYMFOLLOW };
+        let named = if in_user { self.clear } else { !0 };
+        let cleared = lockable & named | NOSYMFOLLOW;
         let set = plain | set_times;
         // The field of the access time is cleared whole before a value is set.
         (set, (cleared | clear_times) & !(set & !ATIME))
@@ -257,6 +260,7 @@ mod tests {
         assert_eq!(of(&["bind", "ro"], false), (RDONLY, NOSUID | NODEV | NOEXEC | NOSYMFOLLOW));
         assert_eq!(of(&["bind", "dev"], false), (0, RDONLY | NOSUID | NODEV | NOEXEC | NOSYMFOLLOW));
         assert_eq!(of(&["bind", "ro"], true), (RDONLY, NOSYMFOLLOW));
+        assert_eq!(of(&["bind", "rw", "nosuid"], true), (NOSUID, RDONLY | NOSYMFOLLOW));
         let (set, clear) = of(&["bind", "nodiratime"], false);
         assert_eq!((set, clear & (ATIME | NODIRATIME)), (RELATIME | NODIRATIME, ATIME));
         // "atime" and "norelatime" name nothing to replace the access time with.
