@@ -238,3 +238,19 @@ fn an_unknown_device_type_is_refused() {
         .push("/linux/devices", json!({"path": "/dev/x", "type": "q", "major": 1, "minor": 1}));
     s.run(c).expect_code(1);
 }
+
+/// Not a letter of the specification; runc lets it pass, so configurations have it.
+#[test]
+fn the_letter_a_in_a_denying_rule() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let rules = json!([
+        { "allow": true, "access": "rwm" },
+        { "allow": false, "type": "c", "major": 1, "minor": 11, "access": "rwa" },
+    ]);
+    let c = Config::probe(&["mknod", "/dev/kmsg", "c", "1", "11", "--", "open-read", "/dev/kmsg"]);
+    let caps = ["CAP_MKNOD", "CAP_DAC_OVERRIDE", "CAP_SYSLOG"];
+    let lines = s.probe(c.capabilities(&caps).set("/linux/resources/devices", rules));
+    assert_eq!(lines[0]["ok"], true, "{}", lines[0]);
+    assert_eq!(lines[1]["errno"], "EPERM", "{}", lines[1]);
+}

@@ -106,6 +106,7 @@ fn access(rule: &LinuxDeviceCgroup) -> Result<u8, String> {
             'm' => 1,
             'r' => 2,
             'w' => 4,
+            'a' if !rule.allow() => ALL,
             other => return Err(format!("unknown device access {other:?}")),
         };
     }

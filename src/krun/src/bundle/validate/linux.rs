@@ -59,7 +59,9 @@ pub fn devices(spec: &Spec) -> Result<(), BundleError> {
             let problem = format!("device access at {index} field cannot be empty");
             return Err(BundleError::field(format!("{field}.access"), problem));
         }
-        if !access.chars().all(|letter| "rwm".contains(letter)) {
+        // `a` is no letter of the specification, but runc lets it pass. It may deny, and then all; it grants nothing.
+        let letters = if rule.allow() { "rwm" } else { "rwma" };
+        if !access.chars().all(|letter| letters.contains(letter)) {
             return Err(BundleError::field(
                 format!("{field}.access"),
                 format!("{access:?}: r, w and m expected"),

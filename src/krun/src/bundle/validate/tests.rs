@@ -141,6 +141,10 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (r#"{"linux":{"resources":{"devices":[{"allow":true}]}}}"#, "device access at 0 field cannot be empty"),
     (
+        r#"{"linux":{"resources":{"devices":[{"allow":true,"access":"rwa"}]}}}"#,
+        "linux.resources.devices[0].access",
+    ),
+    (
         r#"{"linux":{"resources":{"devices":[{"allow":true,"access":"x"}]}}}"#,
         "linux.resources.devices[0].access",
     ),
