@@ -126,7 +126,8 @@ fn rootless(mut spec: Value, (uid, gid): (u32, u32)) -> Value {
                     "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]
                 });
             }
-            if let Some(options) = mount["options"].as_array_mut() {
+            // By `get_mut`: an index would add the member that isn't there.
+            if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
                 options.retain(|option| {
                     !option.as_str().is_some_and(|text| text.starts_with("gid=") || text.starts_with("uid="))
                 });
