@@ -148,7 +148,8 @@ fn a_usage_error() {
     s.call(["create"]).run().expect_error("");
     s.call(["kill"]).run().expect_error("");
     s.call(["start", "a", "b"]).run().expect_error("");
-    s.call(["run", "--no-such-flag", "x"]).run().expect_error("");
+    let out = s.call(["run", "--no-such-flag", "x"]).run().expect_error("flag provided but not defined");
+    assert_eq!(out.stderr.matches("not defined").count(), 1, "{out:?}");
 }
 
 #[test]
@@ -169,6 +170,32 @@ fn checkpoint_help_answers() {
     requires!(RuncLike);
     let s = Sandbox::new();
     s.bare_call().args(["checkpoint", "--help"]).run().expect_ok();
+}
+
+#[test]
+fn an_error_names_the_program_that_was_called() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let other = s.dir().join("oci-runtime");
+    std::os::unix::fs::symlink(&s.runtime.path, &other).unwrap();
+    let (id, b) = s.bundle(Config::default().args(&["no-such-program"]));
+    let call = runtime_tests::invocation::Invocation::new(&other, s.dir());
+    let call = call.arg("--root").arg(s.state_root()).args(["run", "-b"]).arg(&b.dir).arg(&id);
+    call.run().expect_code(1).expect_error("oci-runtime run failed: unable to start container process");
+}
+
+#[test]
+fn checkpoint_names_a_wrong_parent_path_and_that_it_is_not_supported() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let images = std::env::temp_dir();
+    for (parent, words) in
+        [("/", "--parent-path must be relative"), ("no-such-images", "invalid --parent-path")]
+    {
+        let call = s.call(["checkpoint", "--parent-path", parent, "--image-path"]);
+        let out = call.arg(&images).arg("c").run().expect_code(1);
+        out.expect_error(words).expect_error("checkpoint is not supported");
+    }
 }
 
 #[test]
@@ -251,6 +278,7 @@ fn spec_rootless() {
     assert!(c["linux"]["namespaces"].to_string().contains("user"));
     assert_eq!(c["linux"]["uidMappings"][0]["containerID"], 0);
     assert!(!c["linux"]["namespaces"].to_string().contains("network"));
+    assert!(!text.contains("null"), "{text}");
 }
 
 #[test]

@@ -34,7 +34,8 @@ fn a_missing_entry_point() {
     let out = refused(&s, Config::default().args(&["/no/such/program"]), |_| ());
     out.expect_error("no such file or directory");
     let out = refused(&s, Config::default().args(&["no-such-program"]), |_| ());
-    out.expect_error("executable file not found");
+    out.expect_error("run failed: unable to start container process")
+        .expect_error("executable file not found");
 }
 
 #[test]

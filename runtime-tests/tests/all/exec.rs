@@ -20,7 +20,10 @@ fn exec_s_own_failures_are_255() {
     let s = Sandbox::new();
     let c = s.start(Config::sleeper());
     c.exec(&["/nowhere"]).expect_code(255).expect_error("no such file or directory");
-    c.exec(&["nowhere"]).expect_code(255).expect_error("executable file not found");
+    c.exec(&["nowhere"])
+        .expect_code(255)
+        .expect_error("exec failed: unable to start container process")
+        .expect_error("executable file not found");
     c.exec(&["/etc/passwd"]).expect_code(255).expect_error("permission denied");
     c.exec(&["/etc"]).expect_code(255);
     assert_eq!(c.status(), "running");

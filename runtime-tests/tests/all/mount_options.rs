@@ -212,6 +212,9 @@ fn an_option_that_the_file_system_lacks_is_named() {
     {
         s.run(Config::default().mount("/mnt", "tmpfs", "tmpfs", &options))
             .expect_code(1)
+            .expect_error(
+                "run failed: unable to start container process: error during container init: error mounting",
+            )
             .expect_error("mounts[7] /mnt")
             .expect_error(words);
     }

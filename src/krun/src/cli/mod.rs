@@ -17,12 +17,12 @@ use table::Command;
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// A flag.
-    #[error("{source} (see krun {command} --help)")]
+    #[error("{problem} (see krun {command} --help)")]
     Flag {
         /// The command, or nothing for global flags.
         command: &'static str,
-        /// What is wrong.
-        source: ArgsError,
+        /// What is wrong: part of this error's words, so it is no source beside it.
+        problem: ArgsError,
     },
     /// The value of a flag.
     #[error(transparent)]
@@ -34,13 +34,16 @@ pub enum UsageError {
         name: String,
     },
     /// A command that exists but that krun cannot carry out.
-    #[error("{command} is not supported: this krun does not work with CRIU yet (runc and crun do)")]
+    #[error("{problem}{command} is not supported: this krun does not work with CRIU yet (runc and crun do)")]
     Criu {
         /// Its name.
         command: &'static str,
+        /// What else is wrong with the call, or nothing.
+        problem: String,
     },
     /// Too few or too many words.
-    #[error("{command:?} requires {expected}, {given} given (usage: krun {command} {usage})")]
+    #[error("{command:?} requires {expected}, {given} given (usage: krun {command}{space}{usage})",
+        space = if usage.is_empty() { "" } else { " " })]
     Words {
         /// The command.
         command: &'static str,
@@ -130,7 +133,7 @@ pub fn read_command(global: &Parsed, words: Vec<String>) -> Result<Request, Usag
     }
     let Some(command) = table::command(&name) else { return Err(UsageError::Command { name }) };
     let parsed = Parsed::read(command.flags, &mut words, command.stop_after)
-        .map_err(|source| UsageError::Flag { command: command.name, source })?;
+        .map_err(|problem| UsageError::Flag { command: command.name, problem })?;
     if parsed.switch("help")? {
         return Ok(Request::Print(help::command(&program(), command)));
     }
@@ -139,7 +142,7 @@ pub fn read_command(global: &Parsed, words: Vec<String>) -> Result<Request, Usag
 }
 
 /// The name krun was called by: engines and tests install it under others.
-fn program() -> String {
+pub fn program() -> String {
     let path = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
     path.file_name().map_or_else(|| "krun".to_owned(), |name| name.to_string_lossy().into_owned())
 }

@@ -6,12 +6,12 @@ use krun::state::ContainerId;
 
 use super::{Outcome, failed, id};
 use crate::cli::args::Parsed;
-use crate::cli::{UsageError, absolute};
+use crate::cli::{self, UsageError, absolute};
 
 pub fn create(host: &Host, parsed: &Parsed) -> Outcome {
     let bundle = absolute(&parsed.path("bundle").unwrap_or_default())?;
     let options = options(host, parsed, id(parsed)?, bundle)?;
-    launch::create(&options).map_err(|error| failed("krun create failed", error))?;
+    launch::create(&options).map_err(|error| failed(cli::program() + " create failed", error))?;
     Ok(0)
 }
 
@@ -28,7 +28,7 @@ pub fn run(host: &Host, parsed: &Parsed) -> Outcome {
         keep: parsed.switch("keep")?,
         no_subreaper: parsed.switch("no-subreaper")?,
     };
-    Ok(launch::run(&options).map_err(|error| failed("krun run failed", error))?)
+    Ok(launch::run(&options).map_err(|error| failed(cli::program() + " run failed", error))?)
 }
 
 fn options(

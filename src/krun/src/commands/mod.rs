@@ -1,5 +1,6 @@
 //! One file per command: from its flags to the library, and from its result to standard output.
 mod check;
+mod checkpoint;
 mod create;
 mod delete;
 mod events;
@@ -68,7 +69,7 @@ pub fn dispatch(global: &Parsed, words: Vec<String>) -> Outcome {
         "features" => features::run(),
         "spec" => spec::run(&parsed),
         "check" => check::run(&parsed),
-        "checkpoint" | "restore" => Err(UsageError::Criu { command: name }.into()),
+        "checkpoint" | "restore" => Err(checkpoint::refusal(name, &parsed).into()),
         name => Err(UsageError::Command { name: name.to_owned() }.into()),
     }
 }
@@ -77,12 +78,12 @@ pub fn dispatch(global: &Parsed, words: Vec<String>) -> Outcome {
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 struct Failed {
-    what: &'static str,
+    what: String,
     source: Box<dyn Error>,
 }
 
-fn failed(what: &'static str, error: impl Error + 'static) -> Failed {
-    Failed { what, source: Box::new(error) }
+fn failed(what: impl Into<String>, error: impl Error + 'static) -> Failed {
+    Failed { what: what.into(), source: Box::new(error) }
 }
 
 /// The container that a command names first.

@@ -46,10 +46,10 @@ pub enum LaunchError {
         source: std::io::Error,
     },
     /// A step of the container's process.
-    #[error("{0}")]
+    #[error("unable to start container process: error during container init: {0}")]
     Child(String),
     /// The program can't be found or executed; and why, where that can be told from outside.
-    #[error("{text}{}", .fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default())]
+    #[error("unable to start container process: {text}{}", .fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default())]
     Exec {
         /// The step and the kernel's word for it.
         text: String,

@@ -124,7 +124,7 @@ fn capability(number: u32) -> String {
     name.map_or_else(|| format!("capability {number}"), |cap| cap.to_string())
 }
 
-/// "mounts[3] /proc (proc): ", or nothing.
+/// "error mounting mounts[3] /proc (proc): ", or nothing.
 fn object(view: View<'_>, step: Step, report: &Report) -> String {
     let (arena, plan, index) = (view.arena, view.plan, report.index as usize);
     let path = |list, name: &str| {
@@ -142,7 +142,11 @@ fn object(view: View<'_>, step: Step, report: &Report) -> String {
                 .unwrap_or_default();
             let source =
                 if mount.fstype.is_some() { text(view, mount.fstype) } else { text(view, mount.source) };
-            format!("mounts[{}] {} ({source}{option}): ", mount.index, text(view, mount.target))
+            format!(
+                "error mounting mounts[{}] {} ({source}{option}): ",
+                mount.index,
+                text(view, mount.target)
+            )
         }),
         Object::Device => arena.slice(plan.devices).get(index).map(|device| match device.index {
             u32::MAX => format!("default device {}: ", text(view, device.path)),
