@@ -254,3 +254,21 @@ fn a_mount_is_changed_by_remount() {
     );
     assert_eq!(s.probe(config)[0]["errno"], "EROFS");
 }
+
+#[test]
+fn an_access_time_replaces_the_source_s() {
+    const MS_NOATIME_REMOUNT_BIND: u64 = 1024 | 32 | 4096;
+    let s = Sandbox::new();
+    let v = s.path("noatime");
+    std::fs::create_dir(&v).unwrap();
+    raw::mount("none", &v, "tmpfs", 0, "mode=777").unwrap();
+    raw::mount("", &v, "", MS_NOATIME_REMOUNT_BIND, "").unwrap();
+    let r = s.report(Config::default().mount("/mnt/r", "bind", &v, &["bind", "relatime"]).mount(
+        "/mnt/n",
+        "bind",
+        &v,
+        &["bind", "nosuid"],
+    ));
+    assert!(has_option(&mount_on(&r, "/mnt/r"), "relatime"), "{}", mount_on(&r, "/mnt/r"));
+    assert!(has_option(&mount_on(&r, "/mnt/n"), "noatime"), "{}", mount_on(&r, "/mnt/n"));
+}

@@ -176,9 +176,10 @@ impl Options {
             self.flagged = true;
             apply(&mut self.set, &mut self.clear, *set, *clear);
             let atime = libc::MS_NOATIME | libc::MS_RELATIME | libc::MS_STRICTATIME;
-            let dropped = if *clear == ATIME && *set != 0 && *ms != 0 { atime } else { *ms };
-            self.ms &= !dropped;
-            if *set != 0 {
+            // The value of relatime is 0, so that `set` does not tell it from an option that only clears.
+            let access_time = *clear == ATIME && *ms != 0;
+            self.ms &= !if access_time { atime } else { *ms };
+            if *set != 0 || access_time {
                 self.ms |= ms;
             }
             return;
@@ -266,6 +267,8 @@ mod tests {
         // "atime" and "norelatime" name nothing to replace the access time with.
         assert_eq!(of(&["bind", "norelatime"], false).1 & ATIME, 0);
         assert_eq!(of(&["bind", "atime"], false).1 & ATIME, 0);
+        assert_eq!(of(&["bind", "noatime", "relatime"], false).0 & ATIME, RELATIME);
+        assert_eq!(of(&["bind", "relatime"], true).1 & ATIME, ATIME);
     }
 
     #[test]
