@@ -44,6 +44,8 @@ pub enum Need {
     BlockDevice,
     /// Huge pages can be reserved here.
     HugePages,
+    /// So many huge pages of 2 MiB lie ready.
+    FreeHugePages(u32),
     /// A kind of network interface that the kernel and iproute2's `ip` can make.
     Interface(&'static str),
 }
@@ -82,6 +84,12 @@ impl Need {
             Need::Syscall(name) => (has_syscall(name), format!("no system call {name}")),
             Need::BlockDevice => (host_block_device().is_some(), "no block device".into()),
             Need::Interface(kind) => (can_make_interface(kind), format!("no {kind} interfaces")),
+            Need::FreeHugePages(n) => {
+                let free =
+                    std::fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+                let free = free.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0u32);
+                (free >= n, format!("fewer than {n} huge pages are reserved"))
+            }
             Need::HugePages => {
                 (Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists(), "no 2 MB pages".into())
             }

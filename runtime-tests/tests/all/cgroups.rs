@@ -218,7 +218,7 @@ fn huge_pages() {
 
 #[test]
 fn too_many_huge_pages_are_refused() {
-    requires!(Controller("hugetlb"), HugePages);
+    requires!(Controller("hugetlb"), FreeHugePages(4));
     let s = Sandbox::new();
     let c = running(&s, json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MB}]}));
     assert_eq!(c.exec_probe(&["huge", "4"])[0]["bytes"], 4 * MB);
