@@ -5,11 +5,22 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 const DIRS: [&str; 12] =
     ["proc", "sys", "dev", "tmp", "etc", "bin", "usr/bin", "sbin", "root", "home/user", "var", "mnt"];
 const APPLETS: [&str; 14] =
     ["sh", "true", "false", "cat", "ls", "echo", "sleep", "id", "mount", "ps", "kill", "stat", "env", "test"];
+
+/// Held by whoever writes a program, shared by whoever starts a process: a child that is between its
+/// fork and its exec has a copy of the descriptor that writes, and the program is ETXTBSY meanwhile.
+pub(crate) static WRITING: RwLock<()> = RwLock::new(());
+
+/// Copies a program that will be executed.
+fn copy_program(from: &Path, to: &Path) -> io::Result<u64> {
+    let _alone = WRITING.write().unwrap_or_else(PoisonError::into_inner);
+    fs::copy(from, to)
+}
 
 /// Where a bundle lies.
 #[derive(Debug, Clone)]
@@ -28,9 +39,9 @@ impl Bundle {
         }
         fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
         // A copy each: attacks write to what they find.
-        fs::copy(runtime::probe_path(), root.join("probe"))?;
+        copy_program(&runtime::probe_path(), &root.join("probe"))?;
         if let Some(busybox) = runtime::busybox_path() {
-            fs::copy(busybox, root.join("bin/busybox"))?;
+            copy_program(&busybox, &root.join("bin/busybox"))?;
             for a in APPLETS {
                 symlink("busybox", root.join("bin").join(a))?;
             }

@@ -200,7 +200,9 @@ impl Invocation {
         self.command.stderr(self.stderr.unwrap_or_else(|| file(&err)));
         hand_down(&mut self.command, self.fds);
         let text = format!("{:?}", self.command);
+        let writing = crate::bundle::WRITING.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let spawned = self.command.spawn();
+        drop(writing);
         assert!(spawned.is_ok(), "{text}: {spawned:?}");
         let Ok(child) = spawned else { std::process::abort() };
         Running { child, out, err, text, begun: Instant::now(), timeout: self.timeout }

@@ -19,15 +19,16 @@ enum Who {
 
 fn strace(s: &Sandbox, who: Who, output: &str) -> Invocation {
     let follow: &[&str] = if let Who::All = who { &["-ff"] } else { &[] };
-    Invocation::new(Path::new("strace"), s.dir()).args(follow).args(["-qqq", "-o", output])
+    Invocation::new(Path::new("strace"), s.dir()).args(follow).args(["-q", "-o", output])
 }
 
-/// A call of the runtime under strace with this injection.
-fn injected(s: &Sandbox, who: Who, inject: &str, args: &[&str]) -> Output {
+/// A call of the runtime under strace with this injection; and whether it killed anyone: how often
+/// krun reads its signals, say, is not the same each time.
+fn injected(s: &Sandbox, who: Who, inject: &str, args: &[&str]) -> (Output, bool) {
     let call = strace(s, who, &s.path("trace")).args(["-e", ALL, "-e", &format!("inject={inject}")]);
     let out = call.arg(&s.runtime.path).arg("--root").arg(s.state_root()).args(args).run();
-    traces(s);
-    out
+    let killed = traces(s).iter().any(|text| text.contains("+++ killed by SIGKILL"));
+    (out, killed)
 }
 
 /// What each process called, by trace file; the files are removed.
@@ -111,10 +112,10 @@ fn run_killed_at_every_system_call() {
     let all = steps(&s, Who::All, &words);
     let before = leftovers::before();
     for (name, n) in spread(&all, 200) {
-        let out = injected(&s, Who::All, &format!("{name}:signal=KILL:when={n}"), &words);
+        let (out, killed) = injected(&s, Who::All, &format!("{name}:signal=KILL:when={n}"), &words);
         // Its last call is no fault: it has ended by then.
         let ended = name == "exit_group" || name == "exit";
-        assert!(ended || out.code != 0, "killed at {name} {n}, and content: {out:?}");
+        assert!(ended || !killed || out.code != 0, "killed at {name} {n}, and content: {out:?}");
         force(&s, &id);
     }
     leftovers::assert_none(&before, &s);
@@ -173,7 +174,7 @@ fn run_refused_at_every_system_call() {
             all.iter().filter(|(name, _)| set.split(',').any(|s| s == name)).cloned().collect();
         for (name, n) in spread(&of_set, 30) {
             let inject = format!("{name}:error={errno}:when={n}");
-            let out = injected(&s, Who::All, &inject, &words);
+            let (out, _) = injected(&s, Who::All, &inject, &words);
             // Killed by a signal it may be (no memory for its own start), but not fail without a
             // word; unless it is the word that can't be written.
             let said = name == "write" || !out.stderr.trim().is_empty();
