@@ -9,6 +9,7 @@ use krun_sys::{Errno, Fd, fs, libc, socket};
 
 use crate::init::failure;
 use crate::plan::{View, flag};
+use crate::report::kind::READY;
 use crate::report::{self, Reply, Report, kind};
 use crate::step::Step;
 
@@ -195,7 +196,6 @@ impl<H: Host> Talk<'_, '_, H> {
         self.host.born(self.current.pid, self.current.pidfd);
         if self.spawn.view.has(flag::READY_AHEAD) {
             self.host.ready(self.current.pid).map_err(Failure::Host)?;
-            self.ready = true;
             self.answer(kind::READY, None)?;
         }
         Ok(())
@@ -267,12 +267,11 @@ impl<H: Host> Talk<'_, '_, H> {
             _ => return Err(Failure::Parent("recvmsg", Errno::EPROTO)),
         }
         .map_err(Failure::Host)?;
-        self.ready |= report.kind == kind::READY;
         self.answer(report.kind, with)
     }
 
     /// Answers a request, with a descriptor if it asks for one.
-    fn answer(&self, kind: u16, with: Option<Fd>) -> Result<(), Failure<H::Error>> {
+    fn answer(&mut self, kind: u16, with: Option<Fd>) -> Result<(), Failure<H::Error>> {
         let reply = Reply { kind: u64::from(kind) };
         let bytes = krun_sys::plain::bytes_of(&reply);
         let sent = match with {
@@ -284,10 +283,14 @@ impl<H: Host> Talk<'_, '_, H> {
             }
         };
         match sent {
-            // The child is gone; what it said last is still in the socket.
-            Ok(()) | Err(Errno::EPIPE) => Ok(()),
-            Err(errno) => Err(Failure::Parent("sendto", errno)),
+            Ok(()) => self.ready |= kind == READY,
+            // The child is gone, and has not come to its program without this answer; what it
+            // said last is still in the socket.
+            Err(Errno::EPIPE) => {}
+            Err(Errno::ECONNRESET) => self.ready = false,
+            Err(errno) => return Err(Failure::Parent("sendto", errno)),
         }
+        Ok(())
     }
 
     /// The helper made the container's process, a child of ours by CLONE_PARENT.
