@@ -1,8 +1,9 @@
 //! Making, using and removing cgroups on the real kernel.
 #![allow(clippy::unwrap_used)]
 
+use std::io::Read as _;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use super::*;
 use crate::cgroup::mountpoint;
@@ -229,20 +230,22 @@ fn the_oom_killer_is_counted() {
     let controllers = std::fs::read_to_string(mountpoint().unwrap().join("cgroup.controllers")).unwrap();
     assert_eq!(refused, !controller::lists(&controllers, "memory"));
     if !refused {
-        let script = format!(
-            "echo $$ > {}/cgroup.procs && x=$(head -c 100000000 /dev/zero | tr '\\0' x)",
-            cgroup.location().dir().display()
-        );
+        let enter = format!("echo $$ > {}/cgroup.procs", cgroup.location().dir().display());
+        let script = format!("{enter} && x=$(head -c 100000000 /dev/zero | tr '\\0' x)");
         assert!(!Command::new("sh").args(["-c", &script]).status().unwrap().success());
         assert!(cgroup.oom_kills().unwrap() >= 1);
         let mut check = resources.memory().unwrap();
         check.set_check_before_update(Some(true)).set_limit(Some(1)).set_swap(None);
         let mut smaller = resources.clone();
         smaller.set_memory(Some(check));
-        // The dead process's pages may be gone; a page of the page cache stays.
-        let usage = cgroup.metrics().unwrap().memory.unwrap().usage;
-        let text = cgroup.update(&smaller).err().map(|e| e.to_string()).unwrap_or_default();
-        assert_eq!(text.contains("rejecting memory limit 1 <= usage"), usage >= 1, "{usage} {text}");
+        // The dead process's pages may go at any time: someone who lives has some.
+        let script = format!("{enter} && echo ready && exec sleep 60");
+        let mut sleeper = Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+        sleeper.stdout.take().unwrap().read_exact(&mut [0; 5]).unwrap();
+        let error = cgroup.update(&smaller).unwrap_err().to_string();
+        assert!(error.contains("rejecting memory limit 1 <= usage"), "{error}");
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
     }
     cgroup.delete().unwrap();
 }
