@@ -1,6 +1,7 @@
 //! start, delete and -info, in every form that a containerd has used.
 
-use crate::daemon::{Daemon, command, until};
+use crate::client::Client;
+use crate::daemon::{Daemon, command, command_of, until};
 use crate::wire::{Message, Out};
 use runtime_tests::{Config, host, raw};
 use std::os::unix::fs::MetadataExt;
@@ -30,6 +31,82 @@ fn bootstrap_params_are_answered_in_kind() {
     let params = Out::new().bytes(1, "someone-else").bytes(2, "test").done();
     let out = command(&shim.dir, &bundle.dir, &id, "start", &params);
     assert!(!out.status.success(), "{out:?}");
+}
+
+#[test]
+fn containerd_from_1_7_on_is_answered_in_json() {
+    let mut shim = Daemon::start();
+    let (id, bundle) = shim.bundle(Config::sleeper());
+    for (asked, answered) in [("2", 2), ("3", 3), ("99", 3)] {
+        let out = command_of(Some(asked), &shim.dir, &bundle.dir, &id, "start", &[]);
+        let json: runtime_tests::Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!(json["version"], answered, "{json}");
+        assert_eq!((&json["address"], &json["protocol"]), (&shim.address.as_str().into(), &"ttrpc".into()));
+    }
+}
+
+/// What containerd 2.3 sends and older ones never did: where sockets are to be,
+/// where events go, and options as an extension.
+#[test]
+fn bootstrap_params_place_the_socket() {
+    let mut shim = Daemon::start();
+    let (id, bundle) = shim.bundle(Config::sleeper());
+    let sockets = shim.dir.join("s");
+    let options = options_any(&shim.dir.join("state"));
+    let params = Out::new()
+        .bytes(1, &id)
+        .bytes(2, "test")
+        .bytes(4, "2.3.4")
+        .bytes(5, shim.dir.join("events.sock").to_str().unwrap())
+        .bytes(6, "/no/containerd.sock")
+        .bytes(8, Out::new().bytes(1, options.clone()).done())
+        .bytes(9, sockets.to_str().unwrap());
+    // Version 2 in the environment, as containerd 2.3 still has it.
+    let out = command_of(Some("2"), &shim.dir, &bundle.dir, &id, "start", &params.done());
+    let address = Message::parse(&out.stdout).text(2);
+    assert!(address.starts_with(&format!("unix://{}/", sockets.display())), "{out:?}");
+    let mut client = Client::connect(address.strip_prefix("unix://").unwrap());
+    let pid = client.call("Connect", Out::new().bytes(1, "")).unwrap().int(1);
+    assert_ne!(i32::try_from(pid).unwrap(), shim.pid, "another place is another shim");
+    let request = Out::new().bytes(1, &id).bytes(2, bundle.dir.to_str().unwrap()).bytes(10, options);
+    client.call("Create", request).unwrap();
+    assert_eq!(shim.event().0, "create");
+    client.call("Kill", Out::new().bytes(1, &id).int(3, 9)).unwrap();
+    client.call("Wait", Out::new().bytes(1, &id)).unwrap();
+    client.call("Delete", Out::new().bytes(1, &id)).unwrap();
+    client.call("Shutdown", Out::new().bytes(1, &id)).unwrap();
+    until("the other shim has ended", || host::is_dead(i32::try_from(pid).unwrap()));
+    assert_eq!(std::fs::read_dir(&sockets).unwrap().count(), 0, "its socket is left");
+}
+
+/// runc's options with a root for the containers' state.
+fn options_any(root: &Path) -> Vec<u8> {
+    let options = Out::new().bytes(7, root.to_str().unwrap());
+    Out::new().bytes(1, "containerd.runc.v1.Options").bytes(2, options.done()).done()
+}
+
+#[test]
+fn options_in_both_forms_reach_create_and_delete() {
+    let mut shim = Daemon::start();
+    let root = shim.dir.join("state");
+    let toml = format!("Root = \"{}\"\n", root.display());
+    let generic = Out::new().bytes(3, toml).done();
+    let generic = Out::new().bytes(1, "runtimeoptions.v1.Options").bytes(2, generic).done();
+    let mut ids = Vec::new();
+    for options in [options_any(&root), generic] {
+        let (id, _) = shim.create_with(Config::sleeper(), |request| request.bytes(10, options)).unwrap();
+        assert!(root.join("test").join(&id).join("state.json").exists(), "{id}");
+        ids.push(id);
+    }
+    let unknown = Out::new().bytes(1, "kata.Options").bytes(2, [8, 1]).done();
+    let refused = shim.create_with(Config::sleeper(), |request| request.bytes(10, unknown)).unwrap_err();
+    assert!(refused.1.contains("kata.Options"), "{refused:?}");
+    // `delete` is told none of it.
+    raw::kill(shim.pid, libc::SIGKILL).unwrap();
+    for id in ids {
+        command(&shim.dir, &shim.dir.join(&id), &id, "delete", &[]);
+        assert!(!root.join("test").join(&id).exists(), "{id}");
+    }
 }
 
 #[test]

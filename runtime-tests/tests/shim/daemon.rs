@@ -39,7 +39,21 @@ fn private_run() {
 
 /// Calls the shim's command line in a bundle.
 pub fn command(dir: &Path, bundle: &Path, id: &str, action: &str, stdin: &[u8]) -> std::process::Output {
-    let mut child = Command::new(runtime::shim_path())
+    command_of(None, dir, bundle, id, action, stdin)
+}
+
+/// The same as a containerd of 1.7 or newer, which says what it can read.
+pub fn command_of(
+    version: Option<&str>,
+    dir: &Path,
+    bundle: &Path,
+    id: &str,
+    action: &str,
+    stdin: &[u8],
+) -> std::process::Output {
+    let mut child = Command::new(runtime::shim_path());
+    child.env_remove("MAX_SHIM_VERSION").envs(version.map(|v| ("MAX_SHIM_VERSION", v)));
+    let mut child = child
         .args([
             "-namespace",
             "test",
@@ -54,7 +68,6 @@ pub fn command(dir: &Path, bundle: &Path, id: &str, action: &str, stdin: &[u8]) 
         .arg(bundle)
         .arg(action)
         .env("TTRPC_ADDRESS", dir.join("events.sock"))
-        .env_remove("MAX_SHIM_VERSION")
         .current_dir(bundle)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -126,6 +126,30 @@ fn an_overlay_whose_layers_are_idmapped() {
 }
 
 #[test]
+fn an_image_file_through_a_loop_device() {
+    requires!(Filesystem("ext4"), Program("mke2fs"), Path("/dev/loop-control"));
+    let mut shim = Daemon::start();
+    let script = Config::default().args(&["/bin/sh", "-c", "echo x > /etc/new || exit 30; sleep 1000"]);
+    let image = shim.dir.join("image");
+    let (id, rootfs) = run(&mut shim, script, |_, layer| {
+        let made = std::process::Command::new("mke2fs")
+            .args(["-q", "-t", "ext4", "-d", layer.to_str().unwrap(), image.to_str().unwrap(), "16M"])
+            .status();
+        assert!(made.unwrap().success());
+        mount("ext4", image.to_str().unwrap(), &["loop"])
+    });
+    crate::daemon::until("it wrote to the image", || rootfs.join("etc/new").exists());
+    end(&mut shim, &id, &rootfs);
+    let image = image.canonicalize().unwrap();
+    crate::daemon::until("no loop device has the image", || {
+        fs::read_dir("/sys/block").unwrap().flatten().all(|device| {
+            let file = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
+            Path::new(file.trim_end()) != image
+        })
+    });
+}
+
+#[test]
 fn a_mount_that_fails_leaves_nothing() {
     let mut shim = Daemon::start();
     let layer = shim.dir.display().to_string();

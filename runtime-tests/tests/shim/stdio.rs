@@ -134,6 +134,28 @@ fn a_file_takes_both_streams_and_keeps_what_it_had() {
     assert!(text.starts_with("before\n") && text.contains("out\n") && text.contains("err\n"), "{text:?}");
 }
 
+/// A process that stays behind keeps the output open: containerd's shim waits
+/// for it before a delete, but not for ever.
+#[test]
+fn a_delete_waits_ten_seconds_for_the_output() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    let log = shim.dir.join("log");
+    let uri = format!("file://{}", log.display());
+    let request = exec_request(&id, "e", &["/bin/sh", "-c", "sleep 1000 & echo said"]);
+    shim.client.call("Exec", request.bytes(5, &uri)).unwrap();
+    shim.call_exec("Start", &id, "e").unwrap();
+    shim.call_exec("Wait", &id, "e").unwrap();
+    let begin = std::time::Instant::now();
+    let delete = shim.client.send("Delete", Out::new().bytes(1, &id).bytes(2, "e"));
+    assert_eq!(shim.status(&id, ""), 2);
+    assert!(begin.elapsed().as_secs() < 5, "State waited for the delete");
+    shim.client.receive(delete).unwrap();
+    let waited = begin.elapsed().as_secs();
+    assert!((9..20).contains(&waited), "{waited} s");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "said\n");
+}
+
 #[test]
 fn a_logging_program_gets_both_streams() {
     let mut shim = Daemon::start();
