@@ -85,7 +85,7 @@ kills() {
 
 start_containerd
 check "image import" ctr image import "$work/image.tar"
-many=${KRUN_ENGINES_MANY:-10}
+many=${KRUN_ENGINES_MANY:-50}
 for kind in ${KRUN_ENGINES_KINDS:-shim runc-binary}; do
     case $kind in
     shim) shim=krun flags=(--runtime io.containerd.krun.v2) root=/run/containerd/krun/default ;;

@@ -7,15 +7,9 @@ suite=crio
 for tool in crio pinns conmon podman; do
     command -v $tool >/dev/null || { say "FAIL  crio: there is no $tool on PATH (ENGINES_PATH=DIR names where)"; exit 1; }
 done
-mkdir -p /etc/cni/net.d /run/crio /etc/containers /run/empty
+mkdir -p /etc/cni/net.d /run/crio /run/empty
 cni_bridge
-echo '{"default":[{"type":"insecureAcceptAnything"}]}' >/etc/containers/policy.json
-cat >/etc/containers/storage.conf <<'TOML'
-[storage]
-driver = "overlay"
-runroot = "/run/containers/storage"
-graphroot = "/var/lib/containers/storage"
-TOML
+containers_storage
 # CRI-O always asks for a weight, and a low score for sandboxes; krun refuses
 # what can't be set here.
 filter=.

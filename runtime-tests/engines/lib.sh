@@ -92,6 +92,17 @@ cni_bridge() {
 JSON
 }
 
+# Where podman and CRI-O keep images, and that they need no signature.
+containers_storage() {
+    echo '{"default":[{"type":"insecureAcceptAnything"}]}' >/etc/containers/policy.json
+    cat >/etc/containers/storage.conf <<'TOML'
+[storage]
+driver = "overlay"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/storage"
+TOML
+}
+
 finish() {
     [ "$failed" = 0 ] || { say "$suite: $failed failed"; exit 1; }
 }

@@ -5,19 +5,11 @@ suite=podman
 for tool in podman conmon; do
     command -v "$tool" >/dev/null || { say "FAIL  podman: $tool is not installed"; exit 1; }
 done
-cat >/etc/containers/policy.json <<'JSON'
-{"default":[{"type":"insecureAcceptAnything"}]}
-JSON
+containers_storage
 cat >/etc/containers/containers.conf <<TOML
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-TOML
-cat >/etc/containers/storage.conf <<'TOML'
-[storage]
-driver = "overlay"
-runroot = "/run/containers/storage"
-graphroot = "/var/lib/containers/storage"
 TOML
 
 p() { "${cmd[@]}" "$@"; }
