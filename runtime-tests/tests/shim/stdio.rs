@@ -2,13 +2,15 @@
 
 use crate::daemon::{Daemon, exec_request, until};
 use crate::wire::Out;
-use runtime_tests::Config;
+use runtime_tests::{Config, requires};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const KILL: u64 = 9;
+/// The next process gets the number after this one (CONFIG_CHECKPOINT_RESTORE).
+const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 
 fn fifo(shim: &Daemon, name: &str) -> PathBuf {
     let path = shim.dir.join(name);
@@ -173,6 +175,45 @@ fn a_logging_program_gets_both_streams() {
     until("the logger has it all", || read("out") == "out\n" && read("err") == "err\n");
     assert_eq!(read("head").trim(), format!("{id} test dest {}", to.display()));
     shim.call("Delete", &id).unwrap();
+}
+
+/// The pid of a logging program that has ended may be anyone's by now.
+#[test]
+fn a_logging_program_that_has_ended_is_not_signalled() {
+    requires!(Path(LAST_PID));
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    let program = shim.dir.join("logger.sh");
+    let noted = shim.dir.join("pid");
+    fs::write(&program, format!("#!/bin/sh\necho $$ > {}\n", noted.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let uri = format!("binary://{}", program.display());
+    shim.client.call("Exec", exec_request(&id, "e", &["/bin/true"]).bytes(5, uri)).unwrap();
+    shim.call_exec("Start", &id, "e").unwrap();
+    shim.call_exec("Wait", &id, "e").unwrap();
+    let pid: i32 = fs::read_to_string(noted).unwrap().trim().parse().unwrap();
+    until("it was reaped", || !Path::new(&format!("/proc/{pid}")).exists());
+    let mut heir = sleeper_with_pid(pid);
+    shim.call_exec("Delete", &id, "e").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let ended = heir.try_wait().unwrap();
+    heir.kill().unwrap();
+    heir.wait().unwrap();
+    assert_eq!(ended, None, "the shim signalled a stranger");
+}
+
+/// A process with a pid that was another's.
+fn sleeper_with_pid(pid: i32) -> std::process::Child {
+    for _ in 0..1000 {
+        fs::write(LAST_PID, (pid - 1).to_string()).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        if i32::try_from(child.id()) == Ok(pid) {
+            return child;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    panic!("pid {pid} is never free");
 }
 
 #[test]

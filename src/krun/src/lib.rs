@@ -11,7 +11,7 @@ pub mod features;
 pub mod host;
 pub mod launch;
 pub mod log;
-mod pidfd;
+pub mod pidfd;
 pub mod plan;
 pub mod state;
 

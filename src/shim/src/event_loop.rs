@@ -17,7 +17,9 @@ use crate::proto::events::Event;
 use crate::proto::ttrpc::{Code, REQUEST, RESPONSE, Request, Status, response};
 use crate::proto::wire::Message;
 use crate::publisher::Publisher;
+use crate::reaper::Children;
 use crate::service;
+use crate::stdio::logger::Logger;
 use crate::task::Task;
 use crate::workers::{Then, Workers};
 use copies::Copying;
@@ -59,12 +61,12 @@ pub struct Call {
 }
 
 /// What a deadline is for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Timer {
     /// Output that still hasn't ended no longer holds up a delete.
     Drained(ProcessKey),
     /// A logging program that was asked to end.
-    Logger(i32),
+    Logger(Logger),
     /// Nothing may have happened for a while.
     Idle,
 }
@@ -105,7 +107,7 @@ pub struct Shim {
     ending: Option<Instant>,
     /// When a worker last had something done; `None` once the memory is back.
     worked: Option<Instant>,
-    /// Children have ended that only a quiet pool may collect.
+    /// Children have ended, some of which only a quiet pool may collect.
     orphans: bool,
 }
 
@@ -199,7 +201,7 @@ impl Shim {
             Source::Listener => self.accept(),
             Source::Signals => self.signal(),
             Source::Workers => {
-                self.workers.take_done().into_iter().for_each(|then: Then| then(self));
+                self.finish_jobs();
                 if self.worked.replace(Instant::now()).is_none() {
                     self.after(IDLE, Timer::Idle);
                 }
@@ -215,6 +217,11 @@ impl Shim {
             Source::Process(key) => drop(crate::task::lifecycle::collect(self, &key)),
             Source::Copy => self.copy(token),
         }
+    }
+
+    /// Takes in what workers have done.
+    pub fn finish_jobs(&mut self) {
+        self.workers.take_done().into_iter().for_each(|then: Then| then(self));
     }
 
     fn watch_publisher(&mut self) -> nix::Result<()> {
@@ -355,7 +362,7 @@ impl Shim {
         while let Some(at) = self.timers.iter().position(|(at, _)| *at <= now) {
             match self.timers.swap_remove(at).1 {
                 Timer::Drained(key) => crate::task::lifecycle::drained(self, &key),
-                Timer::Logger(pid) => crate::reaper::kill_child(pid),
+                Timer::Logger(logger) => logger.kill(),
                 Timer::Idle => self.rest(),
             }
         }
@@ -371,12 +378,13 @@ impl Shim {
         }
     }
 
-    /// Collects what the containers' processes left behind. Only while no
-    /// worker runs: it may be waiting for a child of its own.
+    /// Collects what the containers' processes left behind. A worker may be
+    /// waiting for a child of its own: only a quiet pool has none.
     fn reap_orphans(&mut self) {
-        if self.orphans && self.workers.is_quiet() {
-            self.orphans = false;
-            crate::reaper::reap(self);
+        if self.orphans {
+            self.orphans = !self.workers.is_quiet();
+            let whose = if self.orphans { Children::Inherited } else { Children::All };
+            crate::reaper::reap(self, whose);
         }
     }
 }

@@ -9,9 +9,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use krun::pidfd::PidFd;
+use krun_sys::libc;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
 use super::{Context, Error, as_file, pipe};
@@ -26,7 +28,8 @@ const FIRST_FREE: RawFd = 10;
 /// asked to by SIGTERM when the process it served is deleted.
 #[derive(Debug)]
 pub struct Logger {
-    pid: Pid,
+    /// Not its pid: one that has ended was reaped, and its pid may be another's.
+    pidfd: PidFd,
 }
 
 impl Logger {
@@ -49,26 +52,24 @@ impl Logger {
         let pid = spawn(&argv, &env, [&out_reader, &err_reader, &ready_writer])
             .map_err(|e| failed(e.to_string()))?;
         drop((out_reader, err_reader, ready_writer));
-        let logger = Self { pid };
-        match wait_ready(ready) {
-            Ok(0) if strict => Err("it ended without being ready".to_owned()),
-            Ok(_) => Ok((logger, [out, err])),
-            Err(reason) => Err(reason),
-        }
-        .map_err(|reason| {
-            let _ = kill(pid, Signal::SIGKILL);
-            failed(reason)
-        })
+        let logger = Self { pidfd: PidFd::open(pid.as_raw()).map_err(|e| failed(e.to_string()))? };
+        let reason = match wait_ready(ready) {
+            Ok(0) if strict => "it ended without being ready".to_owned(),
+            Ok(_) => return Ok((logger, [out, err])),
+            Err(reason) => reason,
+        };
+        logger.kill();
+        Err(failed(reason))
     }
 
     /// Asks the program to end; the reaper collects it.
     pub fn terminate(&self) {
-        let _ = kill(self.pid, Signal::SIGTERM);
+        let _ = self.pidfd.send_signal(libc::SIGTERM);
     }
 
-    /// Its pid.
-    pub fn pid(&self) -> i32 {
-        self.pid.as_raw()
+    /// Ends it.
+    pub fn kill(&self) {
+        let _ = self.pidfd.send_signal(libc::SIGKILL);
     }
 }
 

@@ -299,7 +299,7 @@ fn delete_done(shim: &mut Shim, call: Call, key: &ProcessKey, deleted: Result<()
         let Live { logger, .. } = live;
         if let Some(logger) = logger {
             logger.terminate();
-            shim.after(LOGGER, Timer::Logger(logger.pid()));
+            shim.after(LOGGER, Timer::Logger(logger));
         }
     }
     shim.reply(call, Ok(task::delete_response(pid, status, at)));
