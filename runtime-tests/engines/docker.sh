@@ -22,7 +22,8 @@ if ip link add probe-br type bridge 2>/dev/null; then
 fi
 # Docker knows shims since 23.0.
 shim_runtime='"krun-shim":{"runtimeType":"io.containerd.krun.v2"}' runtimes='krun krun-shim'
-if [ "$(dockerd --version | sed 's/^Docker version \([0-9]*\).*/\1/')" -lt 23 ]; then
+version=$(dockerd --version | sed 's/^Docker version \([0-9]*\).*/\1/')
+if [ "$version" -lt 23 ]; then
     shim_runtime= runtimes=krun
     skip krun-shim "this Docker knows no shims; 23.0 and newer do"
 fi
@@ -30,11 +31,18 @@ cat >"$work/daemon.json" <<JSON
 {"runtimes":{"krun":{"path":"$KRUN"}${shim_runtime:+,$shim_runtime}}}
 JSON
 
+# dockerd's BuildKit doesn't ask for the default runtime: it takes what this
+# variable names, before Docker 25 a runc on PATH.
+mkdir "$work/buildkit"
+counted_krun "$work/buildkit/runc"
+buildkit_runc=DOCKER_BUILDKIT_RUNC_COMMAND=$work/buildkit/runc
+[ "$version" -ge 25 ] || buildkit_runc=PATH=$work/buildkit:$PATH
+
 start_docker() {
     containerd -c /run/containerd/config.toml -l warn >>"$work/docker.log" 2>&1 &
     containerd=$!
     until_ok ctr version
-    dockerd --config-file "$work/daemon.json" -H "$DOCKER_HOST" --data-root /var/lib/docker \
+    env "$buildkit_runc" dockerd --config-file "$work/daemon.json" -H "$DOCKER_HOST" --data-root /var/lib/docker \
         --exec-root /run/docker --pidfile /run/docker.pid --containerd /run/containerd/containerd.sock \
         "${net[@]}" "$@" >>"$work/docker.log" 2>&1 &
     daemon=$!
@@ -115,6 +123,10 @@ build() {
     [ "${net[*]: -1}" != --bridge=none ] || opts=(--network none)
     check "$runtime: build" env DOCKER_BUILDKIT=0 docker build -q "${opts[@]}" -t "built-$runtime" "$work/build"
     expect "$runtime: what was built runs" $'built\n0\n1000' d "${run[@]}" --rm "built-$runtime"
+    : >"$work/calls"
+    check "$runtime: build by BuildKit" env DOCKER_BUILDKIT=1 docker build -q --no-cache "${opts[@]}" -t "bk-$runtime" "$work/build"
+    expect "$runtime: what it built runs" $'built\n0\n1000' d "${run[@]}" --rm "bk-$runtime"
+    check "$runtime: krun ran BuildKit's steps" [ "$(calls run)" = 2 ]
 }
 
 networks() {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # run.sh [ENGINE...]: krun under real engines: containerd, docker, podman,
-# conmon and cri (the default), or buildx, buildkit, crio; or the measurement
+# conmon and cri (the default), or crictl, buildkit, crio; or the measurement
 # bench-shim. Needs root; what is missing is unpacked, not installed.
 #   ENGINES_SUITE  a Debian suite to take the engines from: sid, experimental
 #   ENGINES_PATH   a directory of programs that go before all others, say a
@@ -25,7 +25,8 @@ mkdir "$KRUN_ENGINES_WORK/bin"
 ln -s "$(realpath "$KRUN")" "$KRUN_ENGINES_WORK/bin/krun"
 ln -s "$(realpath "$SHIM")" "$KRUN_ENGINES_WORK/bin/containerd-shim-krun-v2"
 export KRUN=$KRUN_ENGINES_WORK/bin/krun
-export PATH=$KRUN_ENGINES_WORK/bin${ENGINES_PATH:+:$(realpath "$ENGINES_PATH")}:$PATH
+# What was unpacked lies over /usr, and goes before /usr/local.
+export PATH=$KRUN_ENGINES_WORK/bin${ENGINES_PATH:+:$(realpath "$ENGINES_PATH")}${KRUN_ENGINES_ROOT:+:/usr/sbin:/usr/bin}:$PATH
 "$here/image.sh" "$KRUN_ENGINES_WORK"
 
 # What must be the same when all is over.
