@@ -8,7 +8,7 @@ HOST := $(shell uname -m)
 VM := runtime-tests/vm
 RELEASE := target/$(HOST)-unknown-linux-gnu/release
 
-.PHONY: help deps demo build check test test-native test-vm test-vm-all test-engines test-mutants \
+.PHONY: help deps demo build check test test-native test-vm test-vm-all test-engines test-engines-vm test-mutants \
         bench bench-shim aarch64 install fuzz fixtures vm-shell
 
 help: ## this list
@@ -48,6 +48,9 @@ test-vm-all: deps ## test, the newest kernels, the systemd root and the engines
 
 test-engines: build ## containerd, docker, podman, conmon and the CRI with krun as their runtime: ENGINES= ENGINES_SUITE= ENGINES_PATH=
 	KRUN_PROFILE=release bash runtime-tests/engines/run.sh $(ENGINES)
+
+test-engines-vm: build ## the same in a virtual machine, for what needs controllers that cgroup v2 lacks here
+	KRUN_PROFILE=release bash runtime-tests/engines/vm.sh $(ENGINES)
 
 test-mutants: deps ## check that the suite notices deliberate mistakes
 	sh runtime-tests/mutants/run.sh

@@ -11,7 +11,8 @@ if [ -z "${KRUN_ENGINES_STAGE:-}" ]; then
 fi
 
 if [ "$KRUN_ENGINES_STAGE" = 1 ]; then
-    mount -t cgroup2 none /sys/fs/cgroup
+    # A host with v1 controllers has something else there.
+    [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup
     cgroup=/sys/fs/cgroup/krun-engines-$$
     mkdir "$cgroup"
     (

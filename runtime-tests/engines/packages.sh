@@ -20,8 +20,8 @@ needs() {
         $one_docker && echo docker=docker.io || echo docker=docker-cli docker-buildx=docker-buildx
         ;;
     podman) echo podman=podman conmon=conmon newuidmap=uidmap ;;
-    conmon) echo conmon=conmon ;;
-    crio) echo podman=podman $(needs cri) conmon=conmon ;;
+    conmon) echo conmon=conmon jq=jq ;;
+    crio) echo podman=podman $(needs cri) conmon=conmon jq=jq ;;
     cri | crictl) echo /usr/lib/cni/bridge=containernetworking-plugins iptables=iptables /usr/bin/python3=python3 python3-grpc=python3-grpcio ;;
     bench-shim) echo /usr/bin/python3=python3 python3-grpc=python3-grpcio ;;
     esac

@@ -15,7 +15,8 @@ target=${CARGO_TARGET_DIR:-$top/target}/$(uname -m)-unknown-linux-gnu/${KRUN_PRO
 engines=("$@")
 [ $# -gt 0 ] || engines=(containerd docker podman conmon cri)
 
-KRUN_ENGINES_ROOT=$("$here/packages.sh" "${engines[@]}")
+# A machine of vm.sh's brings it along.
+: "${KRUN_ENGINES_ROOT=$("$here/packages.sh" "${engines[@]}")}"
 export KRUN_ENGINES_ROOT
 KRUN_ENGINES_WORK=$(mktemp -d "${TMPDIR:-/tmp}/krun-engines.XXXXXX")
 export KRUN_ENGINES_WORK

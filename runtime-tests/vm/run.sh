@@ -5,6 +5,7 @@
 #   run.sh --arch ARCH [options] --cmd 'COMMAND'
 #     --kernel stable|newest|full|SUITE   default stable; `full` has SELinux instead of AppArmor
 #     --add HOST[:GUEST]   a file or directory to have inside; default under /krun
+#     --on-disk DIR:GUEST  a large directory to have on the disk of a systemd root
 #     --out DIR            unpack what the command left in /out here
 #     --console FILE       keep the console's text here
 #     --root systemd       boot a Debian with systemd instead of the small init
@@ -15,7 +16,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 build=${KRUN_BUILD:-$(cd "$here/../.." && pwd)/build}
-arch=$(uname -m) kernel=stable cmd= shell= out= console_copy= root= memory=2048 cpus=2 disk=2048 swap=256
+arch=$(uname -m) kernel=stable cmd= shell= out= console_copy= root= on_disk= memory=2048 cpus=2 disk=2048 swap=256
 timeout=1500 idle=240
 work=
 die() { echo "run.sh: $*" >&2; exit 1; }
@@ -48,7 +49,7 @@ while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || die "$1 needs a value"
     case $1 in
     --arch) arch=$2 ;; --kernel) kernel=$2 ;; --cmd) cmd=$2 ;; --add) add "$2" ;;
-    --out) out=$2 ;; --console) console_copy=$2 ;; --root) root=$2 ;; --memory) memory=$2 ;; --cpus) cpus=$2 ;; --disk) disk=$2 ;;
+    --out) out=$2 ;; --console) console_copy=$2 ;; --root) root=$2 ;; --on-disk) on_disk=$2 ;; --memory) memory=$2 ;; --cpus) cpus=$2 ;; --disk) disk=$2 ;;
     --swap) swap=$2 ;; --timeout) timeout=$2 ;; --idle) idle=$2 ;;
     *) die "unknown option $1" ;;
     esac
@@ -75,7 +76,14 @@ rm "$work/payload.cpio"
 
 truncate -s "${disk}M" "$work/data"
 if [ -n "$root" ]; then
-    mke2fs -q -t ext4 -F -m 0 -E lazy_itable_init=1 -d "$("$here/systemd.sh" "$arch")" "$work/data"
+    files=$("$here/systemd.sh" "$arch")
+    if [ -n "$on_disk" ]; then
+        cp -al "$files" "$work/disk"
+        cp -al "${on_disk%%:*}" "$work/disk${on_disk#*:}"
+        files=$work/disk
+    fi
+    mke2fs -q -t ext4 -F -m 0 -E lazy_itable_init=1 -d "$files" "$work/data"
+    rm -rf "$work/disk"
 else
     mke2fs -q -t ext4 -F -m 0 -E lazy_itable_init=1 "$work/data"
 fi
