@@ -48,8 +48,10 @@ life() {
 }
 
 # An ordinary user with subordinate ids, in files of this mount namespace only.
+# Before Linux 6.6 tmpfs, which /run is, can't hold a user's overlays.
 make_user() {
-    local home=/run/user-home dir
+    local home=$work/home
+    chmod 711 "$work"
     mkdir -p $home/.config/containers /run/user/1000
     grep -v '^[^:]*:[^:]*:1000:' /etc/passwd >/run/passwd
     echo "tester:x:1000:1000::$home:/bin/sh" >>/run/passwd
