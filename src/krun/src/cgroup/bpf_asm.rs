@@ -1,8 +1,11 @@
-//! An assembler for device programs: rules in, instructions out.
+//! Device programs: rules in, instructions out.
 //!
-//! Registers: r1 the context, r2 the device's type, r3 the access bits not
-//! decided yet, r4 major, r5 minor. The encoding is `struct bpf_insn` of
-//! linux/bpf.h; the context is `struct bpf_cgroup_dev_ctx`.
+//! There is not a jump in them: the verifier walks every path of a program and keeps a state for each, so that a
+//! program of comparisons and jumps takes it ten times as long as the same rules as arithmetic.
+//!
+//! Registers: r0 the access bits that are denied, r1 the context, r2 all ones unless it is a character device, r3 the
+//! bits that no rule has decided yet, r4 major, r5 minor, r6 a rule's match, r7 both numbers, r8 the bits asked for.
+//! The encoding is `struct bpf_insn` of linux/bpf.h; the context is `struct bpf_cgroup_dev_ctx`.
 
 use krun_sys::bpf::Insn;
 
@@ -12,175 +15,127 @@ use super::devices::Rule;
 const LOAD_WORD: u8 = 0x61;
 const AND: u8 = 0x54;
 const SHIFT_RIGHT: u8 = 0x74;
-const MOVE: u8 = 0xb4;
+const SHIFT_LEFT: u8 = 0x64;
+const XOR: u8 = 0xa4;
 const MOVE_REG: u8 = 0xbc;
-const JUMP: u8 = 0x05;
-const JUMP_EQ: u8 = 0x15;
-const JUMP_NE: u8 = 0x55;
-const JUMP_SET: u8 = 0x45;
+const OR_REG: u8 = 0x4c;
+// On all 64 bits; an immediate is sign-extended.
+const ADD64: u8 = 0x07;
+const OR64: u8 = 0x47;
+const XOR64: u8 = 0xa7;
+const NEGATE64: u8 = 0x87;
+const SHIFT_RIGHT64: u8 = 0x77;
+const SHIFT_RIGHT_SIGN64: u8 = 0xc7;
+const MOVE64: u8 = 0xb7;
+const MOVE_REG64: u8 = 0xbf;
+const AND_REG64: u8 = 0x5f;
+const OR_REG64: u8 = 0x4f;
 const EXIT: u8 = 0x95;
 
-/// Where a jump leads at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
-    Allow,
-    Deny,
-}
-
-impl Target {
-    fn of(rule: &Rule) -> Self {
-        match rule.allow {
-            true => Self::Allow,
-            false => Self::Deny,
-        }
-    }
-}
-
-/// A jump whose distance is not known yet.
-#[derive(Debug)]
-pub(super) struct Hole(usize);
+/// Bits of a minor number (linux/kdev_t.h); a major has 12.
+const MINOR_BITS: u32 = 20;
 
 /// The program so far.
 #[derive(Debug)]
-pub(super) struct Assembler {
-    insns: Vec<Insn>,
-    to_allow: Vec<Hole>,
-    to_deny: Vec<Hole>,
-    /// A jump leads to this instruction.
-    landing: usize,
-    /// A jump is too long for 16 bits.
-    overflow: bool,
+struct Assembler(Vec<Insn>);
+
+/// The program of the rules for character devices and those for block devices.
+pub(super) fn assemble(char: &[Rule], block: &[Rule]) -> Vec<Insn> {
+    let mut asm = Assembler(Vec::with_capacity(96));
+    asm.prologue();
+    // There are two types only.
+    asm.emit(MOVE_REG64, 3, 2, 0, 0);
+    asm.emit(XOR64, 3, 0, 0, -1);
+    asm.section(char);
+    asm.emit(MOVE_REG64, 3, 2, 0, 0);
+    asm.section(block);
+    // 1 if nothing is denied: the verifier knows the range of a shift.
+    asm.emit(ADD64, 0, 0, 0, -1);
+    asm.emit(SHIFT_RIGHT64, 0, 0, 0, 63);
+    asm.emit(EXIT, 0, 0, 0, 0);
+    asm.0
 }
 
 impl Assembler {
-    /// Starts with the registers loaded.
-    pub fn new() -> Self {
-        let mut asm = Self {
-            insns: Vec::with_capacity(48),
-            to_allow: Vec::new(),
-            to_deny: Vec::new(),
-            landing: 0,
-            overflow: false,
-        };
-        asm.emit(LOAD_WORD, 2, 1, 0, 0);
-        asm.emit(MOVE_REG, 3, 2, 0, 0);
-        asm.emit(AND, 2, 0, 0, 0xffff);
-        asm.emit(SHIFT_RIGHT, 3, 0, 0, 16);
-        asm.emit(LOAD_WORD, 4, 1, 4, 0);
-        asm.emit(LOAD_WORD, 5, 1, 8, 0);
-        asm
-    }
-
-    fn emit(&mut self, code: u8, dst: u8, src: u8, off: i16, imm: i32) -> Hole {
+    fn emit(&mut self, code: u8, dst: u8, src: u8, off: i16, imm: i32) {
         let regs = match cfg!(target_endian = "little") {
             true => dst | (src << 4),
             false => (dst << 4) | src,
         };
-        self.insns.push(Insn { code, regs, off, imm });
-        Hole(self.insns.len() - 1)
+        self.0.push(Insn { code, regs, off, imm });
     }
 
-    /// Jumps over what follows unless the device is of this type.
-    pub fn skip_unless_type(&mut self, typ: i32) -> Hole {
-        self.emit(JUMP_NE, 2, 0, 0, typ)
+    fn prologue(&mut self) {
+        self.emit(LOAD_WORD, 2, 1, 0, 0);
+        self.emit(LOAD_WORD, 4, 1, 4, 0);
+        self.emit(LOAD_WORD, 5, 1, 8, 0);
+        self.emit(MOVE_REG, 8, 2, 0, 0);
+        self.emit(SHIFT_RIGHT, 8, 0, 0, 16);
+        self.emit(AND, 2, 0, 0, 0xffff);
+        self.emit(XOR, 2, 0, 0, super::devices::CHAR);
+        self.all_ones_unless_zero(2);
+        self.emit(MOVE_REG, 7, 4, 0, 0);
+        self.emit(SHIFT_LEFT, 7, 0, 0, MINOR_BITS.cast_signed());
+        self.emit(OR_REG, 7, 5, 0, 0);
+        self.emit(MOVE64, 0, 0, 0, 0);
     }
 
-    /// Jumps always.
-    pub fn jump(&mut self, target: Target) {
-        self.jump_if(JUMP, 0, 0, target);
+    /// A register of 32 bits becomes 0 or -1.
+    fn all_ones_unless_zero(&mut self, reg: u8) {
+        self.emit(NEGATE64, reg, 0, 0, 0);
+        self.emit(SHIFT_RIGHT_SIGN64, reg, 0, 0, 63);
     }
 
-    fn jump_if(&mut self, code: u8, reg: u8, imm: i32, target: Target) {
-        let hole = self.emit(code, reg, 0, 0, imm);
-        match target {
-            Target::Allow => self.to_allow.push(hole),
-            Target::Deny => self.to_deny.push(hole),
-        }
+    /// The rules of one type; r3 is -1 for a device of this type and 0 for others.
+    fn section(&mut self, rules: &[Rule]) {
+        self.emit(AND_REG64, 3, 8, 0, 0);
+        rules.iter().for_each(|rule| self.rule(rule));
+        // What no rule has decided is denied.
+        self.emit(OR_REG64, 0, 3, 0, 0);
     }
 
-    /// Makes a jump lead to the next instruction.
-    pub fn land(&mut self, hole: Hole) {
-        let distance = i16::try_from(self.insns.len() - hole.0 - 1);
-        self.overflow |= distance.is_err();
-        self.landing = self.insns.len();
-        if let Some(insn) = self.insns.get_mut(hole.0) {
-            insn.off = distance.unwrap_or(0);
-        }
-    }
-
-    /// Whether the next instruction can be reached.
-    pub fn falls_through(&self) -> bool {
-        let straight = self.insns.last().is_none_or(|insn| insn.code != JUMP);
-        straight || self.landing == self.insns.len()
-    }
-
-    /// The rules of one type of device.
-    pub fn rules(&mut self, rules: &[Rule]) {
-        let key = |rule: &Rule| (rule.allow, rule.numbers.0);
-        for group in rules.chunk_by(|a, b| key(a) == key(b)) {
-            let major = group.first().and_then(|rule| rule.numbers.0);
-            let skip = match (major, group) {
-                (Some(major), [rule]) if rule.numbers.1.is_none() && rule.access == 7 => {
-                    self.jump_if(JUMP_EQ, 4, immediate(major), Target::of(rule));
-                    continue;
-                }
-                (Some(major), _) => Some(self.emit(JUMP_NE, 4, 0, 0, immediate(major))),
-                (None, _) => None,
-            };
-            group.iter().for_each(|rule| self.minor_and_access(rule));
-            if let Some(skip) = skip {
-                self.land(skip);
-            }
-        }
-    }
-
-    /// The rest of a rule whose major number has been tested.
-    fn minor_and_access(&mut self, rule: &Rule) {
-        let target = Target::of(rule);
-        let all = rule.access == 7;
-        let skip = match rule.numbers.1.map(immediate) {
-            Some(minor) if all => return self.jump_if(JUMP_EQ, 5, minor, target),
-            Some(minor) => Some(self.emit(JUMP_NE, 5, 0, 0, minor)),
-            None => None,
-        };
+    /// Takes a rule's access bits out of those that are left, if it matches; a denying one remembers them.
+    fn rule(&mut self, rule: &Rule) {
         let access = i32::from(rule.access);
-        match target {
-            _ if all => self.jump(target),
-            Target::Deny => self.jump_if(JUMP_SET, 3, access, target),
-            Target::Allow => {
-                self.emit(AND, 3, 0, 0, !access);
-                self.jump_if(JUMP_EQ, 3, 0, target);
+        match self.difference(rule) {
+            Match::Never => return,
+            Match::Always => self.emit(MOVE64, 6, 0, 0, 0),
+            Match::IfZero => self.all_ones_unless_zero(6),
+        }
+        // r6: the bits that stay as they are.
+        if rule.access != 7 {
+            self.emit(OR64, 6, 0, 0, !access);
+        }
+        if !rule.allow {
+            self.emit(MOVE_REG64, 9, 6, 0, 0);
+            self.emit(XOR64, 9, 0, 0, -1);
+            self.emit(AND_REG64, 9, 3, 0, 0);
+            self.emit(OR_REG64, 0, 9, 0, 0);
+        }
+        self.emit(AND_REG64, 3, 6, 0, 0);
+    }
+
+    /// r6: 0 if the device's numbers are the rule's.
+    fn difference(&mut self, rule: &Rule) -> Match {
+        let (from, number) = match rule.numbers {
+            (None, None) => return Match::Always,
+            (Some(major), None) => (4, major),
+            (None, Some(minor)) => (5, minor),
+            (Some(major), Some(minor)) if major >> (32 - MINOR_BITS) == 0 && minor >> MINOR_BITS == 0 => {
+                (7, major << MINOR_BITS | minor)
             }
-        }
-        if let Some(skip) = skip {
-            self.land(skip);
-        }
-    }
-
-    /// Adds both endings, of which only reachable ones may exist (the verifier
-    /// refuses dead code before Linux 4.20), and resolves the jumps. `None` if
-    /// the program is too long.
-    pub fn finish(mut self) -> Option<Vec<Insn>> {
-        let to_deny = std::mem::take(&mut self.to_deny);
-        let to_allow = std::mem::take(&mut self.to_allow);
-        if self.falls_through() || !to_deny.is_empty() {
-            self.ending(to_deny, 0);
-        }
-        if !to_allow.is_empty() {
-            self.ending(to_allow, 1);
-        }
-        (!self.overflow).then_some(self.insns)
-    }
-
-    fn ending(&mut self, holes: Vec<Hole>, verdict: i32) {
-        holes.into_iter().for_each(|hole| self.land(hole));
-        self.emit(MOVE, 0, 0, 0, verdict);
-        self.emit(EXIT, 0, 0, 0, 0);
+            // No device has such numbers.
+            (Some(_), Some(_)) => return Match::Never,
+        };
+        self.emit(MOVE_REG, 6, from, 0, 0);
+        self.emit(XOR, 6, 0, 0, number.cast_signed());
+        Match::IfZero
     }
 }
 
-/// Device numbers have 12 and 20 bits; a larger one matches nothing, and -1,
-/// sign-extended by the comparison, can't equal a 32-bit number either.
-fn immediate(number: u32) -> i32 {
-    i32::try_from(number).unwrap_or(-1)
+/// When a rule matches.
+enum Match {
+    Never,
+    Always,
+    IfZero,
 }

@@ -1,9 +1,8 @@
 //! `linux.resources.devices` as an eBPF program, and its place on a cgroup.
 //!
 //! The last rule that matches decides, for each of read, write and mknod by
-//! itself; what no rule matches is denied. The program is built back to front:
-//! it keeps the bits not yet allowed in a register, clears them rule by rule,
-//! allows when none is left and denies at the first deny that hits one.
+//! itself; what no rule matches is denied. The program is built back to front,
+//! so that the first match counts.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
@@ -13,13 +12,13 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 
-use super::bpf_asm::{Assembler, Target};
+use super::bpf_asm::assemble;
 use super::{Cgroup, CgroupError};
 
 /// mknod, read and write as the kernel's `BPF_DEVCG_ACC_*` bits.
 const ALL: u8 = 7;
 const BLOCK: i32 = 1;
-const CHAR: i32 = 2;
+pub(super) const CHAR: i32 = 2;
 
 /// What every container may use, after runc: mknod of anything (its nodes open
 /// only if a rule allows), then null, zero, full, random, urandom, tty, the
@@ -166,30 +165,13 @@ fn reduce(rules: impl Iterator<Item = Rule>) -> Vec<Rule> {
 /// Compiles the rules; `None` if everything is allowed.
 ///
 /// # Errors
-/// A malformed rule, or too many of them.
+/// A malformed rule.
 pub(super) fn program(resources: &LinuxResources) -> Result<Option<Vec<Insn>>, CgroupError> {
     let rules = rules(resources)?;
     if rules.allows_all() {
         return Ok(None);
     }
-    let types = [(CHAR, &rules.char), (BLOCK, &rules.block)];
-    let last = types.iter().filter(|(_, rules)| !rules.is_empty()).count();
-    let mut asm = Assembler::new();
-    for (i, (typ, rules)) in types.iter().filter(|(_, r)| !r.is_empty()).enumerate() {
-        // There are two types only: after one, the other needs no test.
-        let skip = (i == 0).then(|| asm.skip_unless_type(*typ));
-        asm.rules(rules);
-        if i + 1 < last && asm.falls_through() {
-            asm.jump(Target::Deny);
-        }
-        if let Some(skip) = skip {
-            asm.land(skip);
-        }
-    }
-    asm.finish().map(Some).ok_or_else(|| CgroupError::Value {
-        field: "linux.resources.devices".to_owned(),
-        reason: "too many rules for one eBPF program".to_owned(),
-    })
+    Ok(Some(assemble(&rules.char, &rules.block)))
 }
 
 impl Cgroup {
