@@ -2,7 +2,9 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for arg in ["-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none"] {
+    println!("cargo::rerun-if-changed=init.ld");
+    let script = format!("-Wl,-T,{}/init.ld", env!("CARGO_MANIFEST_DIR"));
+    for arg in ["-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none", &script] {
         println!("cargo::rustc-link-arg-bin=krun-init={arg}");
     }
 }

@@ -4,6 +4,7 @@
 //! strace(1) injects them, by the number of the system call, into the parent and into
 //! each of its children; so the sweep finds steps that nobody listed.
 
+use runtime_tests::container::eventually;
 use runtime_tests::invocation::{Invocation, Output};
 use runtime_tests::{Config, Sandbox, leftovers, requires};
 use std::path::Path;
@@ -209,6 +210,27 @@ fn exec_refused_at_every_system_call() {
     leftovers::reap(&s);
     let procs = c.cgroup_file("cgroup.procs");
     assert_eq!(procs.lines().count(), 1, "half-born processes: {procs}");
+    drop(c);
+    leftovers::assert_none(&before, &s);
+}
+
+/// What exec's helper has to say is which process it has made: without that nobody but the process
+/// itself knows of it, and it waits for an answer.
+#[test]
+fn exec_s_helper_without_a_word_leaves_nobody_waiting() {
+    requires!(Krun, Program("strace"));
+    let s = Sandbox::new();
+    let c = s.start(Config::sleeper());
+    c.wait_ready();
+    let before = leftovers::before();
+    let words = ["exec", &c.id, "/probe", "exit", "0"];
+    // krun's own first write is what it says about that, which is lost too.
+    for fault in ["signal=KILL", "error=ENOSPC"] {
+        let (out, _) = injected(&s, Who::All, &format!("write:{fault}:when=1"), &words);
+        assert_ne!(out.code, 0, "{fault}: {out:?}");
+        assert!(eventually(|| c.cgroup_file("cgroup.procs").lines().count() == 1), "{fault}: who is left?");
+    }
+    leftovers::reap(&s);
     drop(c);
     leftovers::assert_none(&before, &s);
 }

@@ -16,6 +16,7 @@ mod lifecycle;
 mod limits;
 mod malformed;
 mod mount_options;
+mod mount_order;
 mod mounts;
 mod namespaces;
 mod network;

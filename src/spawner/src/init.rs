@@ -25,7 +25,7 @@ use core::ffi::CStr;
 use krun_sys::fs::{CLOSE_RANGE_CLOEXEC, close_range};
 use krun_sys::{Fd, libc, mem, process};
 
-use crate::plan::{ADDRESS, View, flag};
+use crate::plan::{ADDRESS, FILE_OFFSET, View, flag};
 use crate::report::{Report, kind};
 use crate::step::Step;
 use channel::{At, Birth, Channel, Fail};
@@ -33,7 +33,7 @@ use channel::{At, Birth, Channel, Fail};
 /// Exit code of a child that has reported why it failed.
 const FAILED: i32 = 1;
 
-/// The child's entry: `argument` is the number of the plan's descriptor.
+/// The child's entry: `argument` is the number of the descriptor of the file that this program and the plan are in.
 pub fn main(argument: Option<&'static CStr>) -> ! {
     let Some((view, home)) = argument.and_then(number).and_then(|fd| map_plan(Fd(fd))) else {
         // Not started by krun, or by another krun: there is nobody to tell.
@@ -133,8 +133,8 @@ fn hide(view: &View<'_>) -> Result<(), Fail> {
 
 /// Maps the plan and splits off the bytes in which HOME may be written.
 fn map_plan(fd: Fd) -> Option<(View<'static>, &'static mut [u8])> {
-    let len = usize::try_from(krun_sys::fs::fstat(fd).ok()?.size).ok()?;
-    let bytes = mem::map_private_at(ADDRESS, fd, len).ok()?;
+    let len = usize::try_from(krun_sys::fs::fstat(fd).ok()?.size).ok()?.checked_sub(FILE_OFFSET)?;
+    let bytes = mem::map_private_at(ADDRESS, fd, FILE_OFFSET, len).ok()?;
     krun_sys::fs::close(fd);
     let (plan, home) = bytes.split_at_mut(len.checked_sub(crate::plan::HOME_LEN)?);
     Some((View::new(plan)?, home))

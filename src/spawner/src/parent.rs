@@ -18,10 +18,8 @@ use crate::step::Step;
 pub struct Spawn<'a> {
     /// The plan.
     pub view: View<'a>,
-    /// krun-init, a sealed memfd.
+    /// A sealed memfd: krun-init, and the plan at [`crate::plan::FILE_OFFSET`].
     pub program: Fd,
-    /// The plan's sealed memfd.
-    pub plan: Fd,
     /// The parent's end of the socket.
     pub socket: Fd,
     /// The child's end of it, which the plan names.
@@ -89,15 +87,20 @@ pub fn spawn<H: Host>(spawn: &Spawn<'_>, host: &mut H) -> Result<Spawned, Failur
     };
     let done = born.and_then(|()| talk.converse());
     let (helper, current) = (talk.helper, talk.current);
+    let mut exit = None;
     if let Some(helper) = helper {
         if done.is_err() {
             let _ = process::pidfd_send_signal(helper.pidfd, libc::SIGKILL);
         }
-        let _ = process::waitid_pidfd(helper.pidfd, 0);
+        exit = process::waitid_pidfd(helper.pidfd, 0).ok().flatten();
         fs::close(helper.pidfd);
     }
     match done {
         Ok(()) => Ok(current),
+        // Whoever the helper has made without a word finds the socket closed, and gives up.
+        Err(Failure::Died(_)) if helper.is_some_and(|helper| helper.pid == current.pid) => {
+            Err(Failure::Died(exit))
+        }
         Err(failure) if helper.is_some_and(|helper| helper.pid == current.pid) => Err(failure),
         Err(failure) => Err(end(current, failure)),
     }
@@ -129,7 +132,7 @@ fn clone_first(spawn: &Spawn<'_>) -> krun_sys::Result<Spawned> {
         args.cgroup = u64::from(spawn.cgroup.0.unsigned_abs());
     }
     let mut number = [0u8; 12];
-    let argument = decimal(spawn.plan, &mut number);
+    let argument = decimal(spawn.program, &mut number);
     let argv = [c"krun-init".as_ptr().cast(), argument.as_ptr().cast(), core::ptr::null()];
     let envp = [core::ptr::null()];
     match process::clone3(args)? {
@@ -146,7 +149,7 @@ fn become_init(spawn: &Spawn<'_>, argv: &[*const u8], envp: &[*const u8]) -> ! {
     let first = plan.fds.preserve.saturating_add(3);
     let mut failed = fs::close_range(first, u32::MAX, fs::CLOSE_RANGE_CLOEXEC)
         .map_err(|errno| failure(Step::CloseOnExec, errno));
-    for fd in spawn.view.arena.slice(plan.inherit).iter().chain(&[spawn.plan.0, spawn.child_socket.0]) {
+    for fd in spawn.view.arena.slice(plan.inherit).iter().chain(&[spawn.program.0, spawn.child_socket.0]) {
         if failed.is_ok() {
             failed = fs::fcntl(Fd(*fd), libc::F_SETFD, 0).map(drop).map_err(|e| failure(Step::Inherit, e));
         }
@@ -306,6 +309,15 @@ impl<H: Host> Talk<'_, '_, H> {
     fn next(&mut self) -> Result<Option<Message>, Failure<H::Error>> {
         let mut report = Report::default();
         loop {
+            if let Some(helper) = self.helper.filter(|_| self.is_unborn()) {
+                // Dead before its word, it may have left someone behind who waits for us with the socket open.
+                match fs::poll_both(self.spawn.socket, helper.pidfd) {
+                    Ok([0, _]) => return Err(Failure::Died(None)),
+                    Ok(_) => {}
+                    Err(Errno::EINTR) => continue,
+                    Err(errno) => return Err(Failure::Parent("ppoll", errno)),
+                }
+            }
             match socket::recv_fd(self.spawn.socket, bytes_of_mut(&mut report)) {
                 Err(Errno::EINTR) => {}
                 // The child has left an answer unread: it never came to its program. The error comes once,

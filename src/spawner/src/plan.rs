@@ -14,6 +14,8 @@ use krun_sys::plain::{Arena, Slice, Str};
 /// address spaces of small aarch64 kernels. Pointers in `argv` and `envp` are
 /// absolute for it.
 pub const ADDRESS: usize = 0x10_0000_0000;
+/// Where the plan begins in the file that holds krun-init too: behind it, and on a page of any size (64 KiB at most).
+pub const FILE_OFFSET: usize = 0x1_0000;
 /// First word of every plan; the last byte counts layouts.
 pub const MAGIC: u64 = 0x6b72_756e_706c_0002;
 /// Bytes at the end of the plan in which the child writes `HOME=…`.

@@ -264,5 +264,13 @@ pub fn poll(fd: Fd, events: i16, timeout_ms: i64) -> Result<i16> {
     Ok(p.revents)
 }
 
+/// poll(2) of two descriptors, through ppoll, for input and without a time limit; their `revents`.
+pub fn poll_both(one: Fd, other: Fd) -> Result<[i16; 2]> {
+    let mut p = [one, other].map(|fd| libc::pollfd { fd: fd.0, events: libc::POLLIN, revents: 0 });
+    // SAFETY: p outlives the call.
+    unsafe { sys!(libc::SYS_ppoll, p.as_mut_ptr(), p.len(), 0, 0, 8) }?;
+    Ok(p.map(|p| p.revents))
+}
+
 /// close_range(2): mark close-on-exec instead of closing (Linux 5.11).
 pub const CLOSE_RANGE_CLOEXEC: u32 = 4;

@@ -2,9 +2,9 @@
 
 use crate::{Errno, Fd, Result, sys};
 
-/// Maps `len` bytes of `fd` privately at the address `at`, which must be free
+/// Maps `len` bytes of `fd`, from `offset` on, privately at the address `at`, which must be free
 /// (mmap(2), MAP_FIXED_NOREPLACE, Linux 4.17). The map stays for good.
-pub fn map_private_at(at: usize, fd: Fd, len: usize) -> Result<&'static mut [u8]> {
+pub fn map_private_at(at: usize, fd: Fd, offset: usize, len: usize) -> Result<&'static mut [u8]> {
     // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
     let got = unsafe {
         sys!(
@@ -14,7 +14,7 @@ pub fn map_private_at(at: usize, fd: Fd, len: usize) -> Result<&'static mut [u8]
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_FIXED_NOREPLACE,
             fd.0,
-            0
+            offset
         )
     }?;
     if got != at {

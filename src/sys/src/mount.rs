@@ -84,11 +84,11 @@ pub fn fsmount(fs: Fd, attr: u32) -> Result<Fd> {
     unsafe { sys!(libc::SYS_fsmount, fs.0, 1, attr) }.map(|n| Fd(n as i32))
 }
 
-/// mount(2)
+/// mount(2); empty `data` is none, of which the kernel would otherwise copy a whole page.
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: u64, data: &CStr) -> Result<()> {
-    // SAFETY: all strings outlive the call.
-    unsafe { sys!(libc::SYS_mount, source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data.as_ptr()) }
-        .map(drop)
+    let data = if data.is_empty() { core::ptr::null() } else { data.as_ptr() };
+    // SAFETY: all strings outlive the call; data may be null.
+    unsafe { sys!(libc::SYS_mount, source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data) }.map(drop)
 }
 
 /// umount2(2)

@@ -29,23 +29,23 @@ const OBJECTS: &[&[u8]] = &[
 /// Each bracket is judged by what stands before it, even one within a string; whether it is a fault is for
 /// [`array_for_object`] to say.
 pub fn is_suspicious(json: &[u8]) -> bool {
-    let brackets = json.iter().enumerate().filter(|(_, byte)| **byte == b'[');
-    brackets.into_iter().any(|(at, _)| {
-        let before = json.get(..at).unwrap_or_default().trim_ascii_end();
+    // What is not UTF-8 is not JSON either.
+    let Ok(json) = std::str::from_utf8(json) else { return true };
+    json.match_indices('[').any(|(at, _)| {
+        let before = json.as_bytes().get(..at).unwrap_or_default().trim_ascii_end();
         match before.split_last() {
             None | Some((b'[' | b',', _)) => true,
             Some((b':', name)) => {
-                OBJECTS.iter().any(|object| ends_with_string(name.trim_ascii_end(), object))
+                last_string(name.trim_ascii_end()).is_some_and(|name| OBJECTS.contains(&name))
             }
             _ => false,
         }
     })
 }
 
-/// Whether `json` ends with the string `text`.
-fn ends_with_string(json: &[u8], text: &[u8]) -> bool {
-    let rest = json.strip_suffix(b"\"").and_then(|json| json.strip_suffix(text));
-    rest.is_some_and(|rest| rest.ends_with(b"\""))
+/// The string at the end of `json`, as it is written.
+fn last_string(json: &[u8]) -> Option<&[u8]> {
+    json.strip_suffix(b"\"")?.rsplit(|byte| *byte == b'"').next()
 }
 
 /// The JSON path of an array that was understood as an object.

@@ -26,14 +26,12 @@ pub(super) fn spawn(
     born: &mut Born<'_>,
     output: Option<&Output>,
 ) -> Result<Spawned, LaunchError> {
-    let program = program::memfd()?;
-    let sealed = program::sealed(c"krun-plan", frozen.bytes())?;
+    let program = program::memfd(frozen.bytes())?;
     let view = frozen.view();
     let (ours, theirs) = sockets;
     let request = Spawn {
         view,
         program: Fd(program.as_raw_fd()),
-        plan: Fd(sealed.as_raw_fd()),
         socket: Fd(ours.as_raw_fd()),
         // The spawner closes it, so that the socket ends with the child.
         child_socket: Fd(std::os::fd::IntoRawFd::into_raw_fd(theirs)),
@@ -41,9 +39,6 @@ pub(super) fn spawn(
     };
     // The words are runc's, which its users' tools look for.
     crate::log::debug(format_args!("nsexec container setup: clone3 flags {:#x}", view.plan.clone_flags));
-    if !view.plan.seccomp.filter.is_empty() {
-        crate::log::debug(format_args!("seccomp filter flags: {}", view.plan.seccomp.flags));
-    }
     if !view.plan.seccomp.filter.is_empty() {
         crate::log::debug(format_args!("seccomp filter flags: {}", view.plan.seccomp.flags));
     }

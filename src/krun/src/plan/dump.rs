@@ -63,6 +63,8 @@ const MOUNT_FLAGS: &[(u32, &str)] = &[
     (mount_flag::FALLBACK_BIND, "or-bind"),
     (mount_flag::PROC_TARGET, "inside-proc"),
     (mount_flag::LATE_READONLY, "late-ro"),
+    (mount_flag::AT_ONCE, "at-once"),
+    (mount_flag::PARENT, "parent"),
 ];
 
 /// The plan as JSON; members sorted by name, what is empty left out.

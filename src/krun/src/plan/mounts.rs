@@ -39,9 +39,27 @@ pub fn plan(buf: &mut PlanBuf, request: &Request<'_>, namespaces: &Namespaces) -
         let one = One { request, namespaces, root: &root, mount, index, options: options(mount) };
         planned.push(one.plan(buf)?);
     }
+    mark_parents(&mut planned, mounts);
     buf.has_classic_mount = planned.iter().any(|mount| mount.kind == mount_kind::CLASSIC);
     buf.plan.mounts = buf.slice(&planned);
     Ok(())
+}
+
+/// A new tmpfs stays open for the mounts directly below it that follow it at once.
+fn mark_parents(planned: &mut [Planned], mounts: &[Mount]) {
+    let is_below = |child: &Mount, parent: &Mount| {
+        clean(child.destination())
+            .parent()
+            .is_some_and(|above| above.as_os_str() == clean(parent.destination()).as_os_str())
+    };
+    for ((mount, next), planned) in mounts.iter().zip(mounts.iter().skip(1)).zip(planned) {
+        if planned.kind == mount_kind::FILESYSTEM
+            && mount.typ().as_deref() == Some("tmpfs")
+            && is_below(next, mount)
+        {
+            planned.flags = planned.flags & !mount_flag::AT_ONCE | mount_flag::PARENT;
+        }
+    }
 }
 
 fn options(mount: &Mount) -> Options {
@@ -51,7 +69,9 @@ fn options(mount: &Mount) -> Options {
 /// Whether a mount binds a path of the host.
 #[must_use]
 pub fn is_bind(mount: &Mount) -> bool {
-    options(mount).bind || mount.typ().as_deref() == Some("bind")
+    let options = mount.options().as_deref().unwrap_or_default();
+    mount.typ().as_deref() == Some("bind")
+        || options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind"))
 }
 
 /// Whether a mount is of a file system that no path of the host leads to.
@@ -86,8 +106,8 @@ impl One<'_> {
             rec_clr: self.options.rec_clear,
             ..Planned::default()
         };
-        let bind = self.options.bind || fstype == "bind";
-        if target == Path::new("/proc") && fstype != "proc" {
+        let bind = is_bind(self.mount);
+        if target.as_os_str() == "/proc" && fstype != "proc" {
             self.refuse_fake_proc(bind)?;
         }
         if self.options.remount || (!bind && matches!(fstype, "" | "none")) {
@@ -123,7 +143,7 @@ impl One<'_> {
         set(mount_flag::TARGET_NOFOLLOW, o.target_nofollow);
         set(mount_flag::COPY_SYMLINK, o.copy_symlink);
         set(mount_flag::PROPAGATION_RECURSIVE, o.propagation_recursive);
-        set(mount_flag::PROC_TARGET, PROC_FILES.iter().any(|file| target == Path::new(file)));
+        set(mount_flag::PROC_TARGET, PROC_FILES.iter().any(|file| target.as_os_str() == *file));
         flags
     }
 
@@ -222,12 +242,32 @@ impl One<'_> {
             planned.data = buf.str(data.join(","));
             return;
         }
+        if self.goes_at_once(planned, fstype, &data) {
+            planned.flags |= mount_flag::AT_ONCE;
+            planned.ms_flags = self.options.ms;
+            planned.data = buf.str(data.join(","));
+        }
         planned.kind = mount_kind::FILESYSTEM;
         let mut superblock = self.options.superblock.clone();
         if !VIRTUAL.contains(&fstype) && self.options.set & libc::MOUNT_ATTR_RDONLY != 0 {
             superblock.push("ro");
         }
         planned.options = fs_options(buf, &superblock, &data);
+    }
+
+    /// Whether mount(2) does the same: not where read-only is a matter of the mount alone, nor with anything
+    /// that is set later.
+    fn goes_at_once(&self, planned: &Planned, fstype: &str, data: &[String]) -> bool {
+        let later = mount_flag::COPY_UP | mount_flag::INHERIT_MODE | mount_flag::LATE_READONLY;
+        let readonly = attr_bits(libc::MOUNT_ATTR_RDONLY);
+        VIRTUAL.contains(&fstype)
+            && (planned.flags & later, planned.attr & readonly) == (0, 0)
+            && planned.propagation | planned.rec_set | planned.rec_clr == 0
+            && planned.label == Str::default()
+            && self.options.superblock.is_empty()
+            // A comma would part an option in two.
+            && !data.iter().any(|option| option.contains(','))
+            && data.iter().map(|option| option.len() + 1).sum::<usize>() < 4096
     }
 
     /// The file system's options, with the label of the container's mounts.
@@ -304,5 +344,5 @@ fn is_odd(component: &[u8]) -> bool {
 #[must_use]
 pub fn binds_dev(request: &Request<'_>) -> bool {
     let mounts = request.spec.mounts().as_deref().unwrap_or_default();
-    mounts.iter().any(|mount| clean(mount.destination()) == Path::new("/dev") && is_bind(mount))
+    mounts.iter().any(|mount| is_bind(mount) && clean(mount.destination()).as_os_str() == "/dev")
 }

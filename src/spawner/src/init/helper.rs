@@ -27,7 +27,13 @@ pub fn become_container(view: &View<'_>, channel: &Channel) -> Result<(), Fail> 
     let flags = view.plan.clone_flags | libc::CLONE_PARENT as u64;
     match process::clone3(CloneArgs { flags, ..CloneArgs::default() }).at(Step::HelperClone)? {
         Side::Parent { pid, .. } => {
-            channel.say(Report::of(kind::CLONED, u64::from(pid.unsigned_abs())), Step::HelperClone)?;
+            let said =
+                channel.say(Report::of(kind::CLONED, u64::from(pid.unsigned_abs())), Step::HelperClone);
+            if said.is_err() {
+                // Nobody else knows of it.
+                let _ = process::kill(pid, libc::SIGKILL);
+            }
+            said?;
             process::exit(0)
         }
         Side::Child => {}

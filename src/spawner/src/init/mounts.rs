@@ -2,7 +2,9 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{close, fchmodat, fsetxattr, fstat, fstatfs_magic, openat, readlinkat, symlinkat};
+use krun_sys::fs::{
+    close, fchdir, fchmodat, fsetxattr, fstat, fstatfs_magic, mkdirat, openat, readlinkat, symlinkat,
+};
 use krun_sys::mount::{
     MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
     fsmount, fsopen, mount, mount_setattr, move_mount, open_tree,
@@ -23,16 +25,46 @@ const PROC_MAGIC: u64 = 0x9fa0;
 
 /// All mounts, in order.
 pub fn mount_all(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    let mut parent: Option<Parent> = None;
     for (i, m) in birth.view.arena.slice(birth.view.plan.mounts).iter().enumerate() {
-        let one = One { birth, m, i: index(i) };
+        let target = birth.view.arena.cstr(m.target);
+        // What is mounted elsewhere may cover it.
+        if let Some(old) = parent.take_if(|parent| parent.name_below(target).is_none()) {
+            close(old.tree);
+        }
+        let one = One { birth, m, i: index(i), parent };
         match m.kind {
-            mount_kind::FILESYSTEM => one.filesystem()?,
+            mount_kind::FILESYSTEM => {
+                if let Some(tree) = one.filesystem()?
+                    && let Some(old) = parent.replace(Parent { path: target, tree })
+                {
+                    close(old.tree);
+                }
+            }
             mount_kind::BIND => one.bind()?,
             mount_kind::CLASSIC => one.classic()?,
             _ => one.remount()?,
         }
     }
+    if let Some(last) = parent {
+        close(last.tree);
+    }
     Ok(())
+}
+
+/// A tmpfs that was just mounted, open, for the mounts directly below it that follow.
+#[derive(Clone, Copy)]
+struct Parent {
+    path: &'static CStr,
+    tree: Fd,
+}
+
+impl Parent {
+    /// The name in it of what lies directly below it.
+    fn name_below(&self, target: &'static CStr) -> Option<&'static CStr> {
+        let rest = target.to_bytes_with_nul().strip_prefix(self.path.to_bytes())?.strip_prefix(b"/")?;
+        CStr::from_bytes_with_nul(rest).ok().filter(|name| !name.to_bytes().contains(&b'/'))
+    }
 }
 
 /// File systems that had to stay writable for what was made in them.
@@ -54,6 +86,7 @@ struct One<'a, 'b> {
     birth: &'a Birth<'b>,
     m: &'static Mount,
     i: u32,
+    parent: Option<Parent>,
 }
 
 impl One<'_, '_> {
@@ -68,6 +101,11 @@ impl One<'_, '_> {
     /// Opens the destination and refuses one inside procfs, where a mount
     /// could fake what is read or written there.
     fn target(&self, missing: Missing) -> Result<Fd, Fail> {
+        if missing == Missing::Directory
+            && let Some(made) = self.made_in_parent()
+        {
+            return Ok(made);
+        }
         let (root, target) = (self.birth.root, self.text(self.m.target));
         let fd = if self.has(mount_flag::ORDINARY_TARGET) {
             match path::open_without_links(root, target, libc::O_DIRECTORY) {
@@ -90,17 +128,32 @@ impl One<'_, '_> {
         Ok(fd)
     }
 
+    /// A new directory in the parent is what it was made as: there are no links on the way and no procfs.
+    fn made_in_parent(&self) -> Option<Fd> {
+        let parent = self.parent?;
+        let name = parent.name_below(self.text(self.m.target))?;
+        // One that exists is for the usual way to judge.
+        mkdirat(parent.tree, name, 0o755).ok()?;
+        openat(parent.tree, name, libc::O_PATH | libc::O_NOFOLLOW | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
+            .ok()
+    }
+
     /// A procfs may be covered whole: its root directory is inode 1.
     fn is_proc_root(&self, fd: Fd) -> bool {
         fstat(fd).is_ok_and(|st| st.ino == 1)
     }
 
-    fn filesystem(&self) -> Result<(), Fail> {
+    /// A tmpfs that others will be mounted in comes back open.
+    fn filesystem(&self) -> Result<Option<Fd>, Fail> {
         let mode_below = self.has(mount_flag::INHERIT_MODE) && self.exists();
         let target = self.target(Missing::Directory)?;
+        if self.has(mount_flag::AT_ONCE) && self.at_once(target).is_ok() {
+            close(target);
+            return Ok(None);
+        }
         let tree = match self.new_filesystem(target, mode_below) {
             Err(fail) if self.has(mount_flag::FALLBACK_BIND) && refused(fail) => {
-                return self.fallback_bind(target);
+                return self.fallback_bind(target).map(|()| None);
             }
             tree => tree?,
         };
@@ -108,7 +161,31 @@ impl One<'_, '_> {
             tmpcopyup::copy(target, tree).on(Step::MountCopyUp, self.i)?;
         }
         self.label(tree)?;
-        self.attach(tree, target)
+        self.move_to(tree, target)?;
+        if self.has(mount_flag::PARENT) {
+            return Ok(Some(tree));
+        }
+        close(tree);
+        Ok(None)
+    }
+
+    /// On the working directory, since mount(2) takes paths only. Whatever fails does so again, and says
+    /// why, in the steps of the usual way.
+    fn at_once(&self, target: Fd) -> krun_sys::Result<()> {
+        fchdir(target)?;
+        let (source, fstype, data) =
+            (self.text(self.m.source), self.text(self.m.fstype), self.text(self.m.data));
+        // The kernel copies a page from there on, and does so byte by byte where the map ends.
+        let mut near = [0u8; 256];
+        let bytes = data.to_bytes_with_nul();
+        let data = match near.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                CStr::from_bytes_until_nul(&near).unwrap_or(c"")
+            }
+            None => data,
+        };
+        mount(source, c".", fstype, self.m.ms_flags, data)
     }
 
     fn label(&self, tree: Fd) -> Result<(), Fail> {
@@ -243,11 +320,15 @@ impl One<'_, '_> {
     }
 
     fn attach(&self, tree: Fd, target: Fd) -> Result<(), Fail> {
-        move_mount(tree, target).on(Step::MountMove, self.i)?;
-        close(target);
-        self.propagate(tree)?;
+        self.move_to(tree, target)?;
         close(tree);
         Ok(())
+    }
+
+    fn move_to(&self, tree: Fd, target: Fd) -> Result<(), Fail> {
+        move_mount(tree, target).on(Step::MountMove, self.i)?;
+        close(target);
+        self.propagate(tree)
     }
 
     fn propagate(&self, mounted: Fd) -> Result<(), Fail> {

@@ -89,6 +89,10 @@ pub mod mount_flag {
     pub const ASK_TREE: u32 = 1 << 10;
     /// Propagation applies to the whole tree.
     pub const PROPAGATION_RECURSIVE: u32 = 1 << 11;
+    /// One mount(2) with `data` and `ms_flags` does the same as fsopen(2) and what follows.
+    pub const AT_ONCE: u32 = 1 << 12;
+    /// Later mounts lie directly below this tmpfs, in which nothing is yet.
+    pub const PARENT: u32 = 1 << 13;
 }
 
 /// Kinds of mount ([`super::Mount::kind`]).

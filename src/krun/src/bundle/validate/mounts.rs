@@ -2,6 +2,7 @@
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType as Kind, Mount, Spec};
 
 use super::{BundleError, Caller, has, namespaces};
+use crate::plan::is_bind;
 
 /// Judges every mount's fields; its options are judged where they are turned into flags.
 pub fn check(spec: &Spec, caller: Caller) -> Result<(), BundleError> {
@@ -26,10 +27,6 @@ pub fn check(spec: &Spec, caller: Caller) -> Result<(), BundleError> {
 
 fn options(mount: &Mount) -> impl Iterator<Item = &str> {
     mount.options().iter().flatten().map(String::as_str)
-}
-
-fn is_bind(mount: &Mount) -> bool {
-    mount.typ().as_deref() == Some("bind") || options(mount).any(|option| matches!(option, "bind" | "rbind"))
 }
 
 fn bind_source(field: &str, mount: &Mount) -> Result<(), BundleError> {
