@@ -69,6 +69,15 @@ fn last_cap() -> u32 {
     last
 }
 
+/// How many processors krun may run on (sched_getaffinity(2)); at least one.
+#[must_use]
+pub fn processors() -> usize {
+    let mut mask = [0; 128]; // the most that a kernel can have (CONFIG_NR_CPUS)
+    let asked = krun_sys::sched::sched_getaffinity(0, &mut mask);
+    let count: u32 = mask.iter().map(|word| word.count_ones()).sum();
+    asked.map_or(1, |()| usize::try_from(count).unwrap_or(1).max(1))
+}
+
 /// The initial user namespace has a number of its own in nsfs
 /// (PROC_USER_INIT_INO in linux/proc_ns.h, since Linux 3.8).
 #[must_use]

@@ -128,7 +128,7 @@ impl Container {
             io: io(stdio, terminal),
         };
         let created = launch::create(&options).map_err(|e| failed("OCI runtime create failed", &e))?;
-        let _ = self.cgroup.set(created.state.cgroup.dir());
+        let _ = self.cgroup.set(created.state.head.cgroup.dir());
         Ok(Process::new(created.pid, created.pidfd, created.console))
     }
 

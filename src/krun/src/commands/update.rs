@@ -51,9 +51,9 @@ pub fn run(host: &Host, parsed: &Parsed) -> Outcome {
         return Err(ContainerError::NotRunning { id: id.to_string() }.into());
     }
     let mut state = dir.load()?;
-    let merged = merge(&state.resources.clone().unwrap_or_default(), &new);
-    Cgroup::open(state.cgroup.clone())?.update(&merged)?;
-    state.resources = Some(merged);
+    let merged = merge(&state.details.resources.clone().unwrap_or_default(), &new);
+    Cgroup::open(state.head.cgroup.clone())?.update(&merged)?;
+    state.details.resources = Some(merged);
     dir.write(&state)?;
     Ok(0)
 }

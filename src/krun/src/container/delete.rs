@@ -59,7 +59,7 @@ fn try_delete(root: &Path, id: &ContainerId, force: Force) -> Result<(), Contain
         (Status::Created, _) | (_, Force::Yes) => container.kill_and_wait(status)?,
         (status, Force::No) => return Err(ContainerError::NotStopped { id: id.to_string(), status }),
     }
-    if state.pid == 0
+    if state.head.pid == 0
         && let Ok(cgroup) = container.cgroup()
     {
         // krun was killed before its child had a name. The child gives up by itself; whoever else is in there was there

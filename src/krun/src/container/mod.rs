@@ -146,7 +146,7 @@ fn status_of(head: &Head, has_gate: impl FnOnce() -> bool) -> Result<Status, Con
     if cgroup::is_frozen(&head.cgroup)? {
         return Ok(Status::Paused);
     }
-    Ok(if has_gate() { Status::Created } else { Status::Running })
+    Ok(if head.gate && has_gate() { Status::Created } else { Status::Running })
 }
 
 /// A cgroup that is gone, or that the container never had, holds no process.

@@ -112,7 +112,7 @@ impl Launch<'_> {
             limits: spec.process().as_ref().map(|p| Limits::new(p, frozen.view().plan)).unwrap_or_default(),
             maps,
             record: Some((dir, template)),
-            agent: state.agent.clone(),
+            agent: state.details.agent.clone(),
             state,
             hooks,
             cgroup: if scope {

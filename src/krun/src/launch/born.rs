@@ -94,7 +94,7 @@ impl Host for Born<'_> {
     type Error = LaunchError;
 
     fn born(&mut self, pid: i32, pidfd: Fd) {
-        self.state.set_identity(Identity::of(pid, pidfd));
+        self.state.head.set_identity(Identity::of(pid, pidfd));
     }
 
     fn join_cgroup(&mut self, pid: i32) -> Result<(), LaunchError> {
@@ -105,7 +105,7 @@ impl Host for Born<'_> {
                 let (location, annotations) = (scope.location.clone(), scope.annotations.as_ref());
                 let number = pid.unsigned_abs();
                 let cgroup =
-                    Cgroup::start_scope(location, &self.state.id, number, scope.resources, annotations)?;
+                    Cgroup::start_scope(location, &self.state.head.id, number, scope.resources, annotations)?;
                 if let Some(resources) = scope.resources {
                     cgroup.apply(resources)?;
                 }
@@ -113,7 +113,7 @@ impl Host for Born<'_> {
                     cgroup.chown(uid, None)?;
                 }
                 // systemd says where the scope came to lie.
-                self.state.cgroup = cgroup.location().clone();
+                self.state.head.cgroup = cgroup.location().clone();
                 if let Some((_, template)) = &mut self.record {
                     *template = self.state.render_template();
                 }
@@ -154,7 +154,7 @@ impl Host for Born<'_> {
         }
         self.limits.set(pid)?;
         let Some((dir, template)) = &mut self.record else { return Ok(()) };
-        template.patch(self.state.identity());
+        template.patch(self.state.head.identity());
         dir.write_bytes(&template.bytes).map_err(|errno| {
             window::leave();
             LaunchError::call(format!("write {}/state.json", dir.path().display()), "write", errno as i32)
@@ -187,7 +187,7 @@ impl Host for Born<'_> {
             let failed = |Errno(errno)| LaunchError::call("take the seccomp listener", "pidfd_getfd", errno);
             let listener = krun_sys::process::pidfd_getfd(pidfd, fd).map_err(failed)?;
             let listener = krun_sys::owned::own(listener).map_err(failed)?;
-            agent.send(&listener, self.state.pid, &self.state, self.status)
+            agent.send(&listener, self.state.head.pid, &self.state, self.status)
         })
     }
 }

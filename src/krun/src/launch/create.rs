@@ -105,16 +105,21 @@ pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, 
     let dir = StateDir::create(&options.host.root, &options.id)?;
     let mut undo = Undo { dir: Some(dir), cgroup: None, rdt: None };
     let proxy = make_notify(notify.as_ref(), mode)?;
-    let mut state = record::new_state(options, &bundle, &location, rootless, program.as_ref());
-    state.process = process;
+    let mut state = record::new_state(options, mode, &bundle, &location, rootless, program.as_ref());
+    state.details.process = process;
     undo.rdt = Groups::make(&bundle.spec, options.id.as_str())?;
-    state.intel_rdt = undo.rdt.as_ref().map(Groups::record);
+    state.details.intel_rdt = undo.rdt.as_ref().map(Groups::record);
     let launch =
         Launch { options, mode, bundle: &bundle, facts: &facts, handed: &handed, program: program.as_ref() };
     let mut created = launch
         .go(&mut undo, state, location, timing)
         .map_err(|error| error.explained(|| check::entry_point(&bundle)))?;
     created.notify = proxy;
+    if mode != Command::Create {
+        // `run` ends with its container: the kernel frees all of this at once, and more cheaply than
+        // piece by piece, which would copy page after page that the child shares.
+        std::mem::forget(bundle);
+    }
     undo.dir = None;
     undo.cgroup = None;
     undo.rdt = None;

@@ -63,7 +63,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     let state = dir.load()?;
     let mut wanted = match &options.process {
         ExecProcess::Whole(process) => (**process).clone(),
-        ExecProcess::Overrides(overrides) => overrides.over(state.process.as_ref())?,
+        ExecProcess::Overrides(overrides) => overrides.over(state.details.process.as_ref())?,
     };
     bundle::validate_process(&wanted)?;
     if !options.io.return_console {
@@ -78,9 +78,9 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         wanted.set_env(Some(env));
     }
     let cgroup = open_cgroup(options, &state, home)?;
-    let facts = Facts::probe(state.cgroup.mount.clone());
-    let program = if state.seccomp { filter::read(&dir) } else { None };
-    if state.seccomp && program.is_none() {
+    let facts = Facts::probe(state.head.cgroup.mount.clone());
+    let program = if state.details.seccomp { filter::read(&dir) } else { None };
+    if state.details.seccomp && program.is_none() {
         return Err(LaunchError::Status(format!("{}/seccomp.bpf: missing or damaged", dir.path().display())));
     }
     timing.mark("load");
@@ -89,19 +89,20 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         Fds { socket: theirs.as_raw_fd(), stdio: options.io.stdio, preserve: handed.count, ..plan::no_fds() };
     let sub = options.cgroup.as_ref().map(|path| path.to_string_lossy().into_owned());
     let born_in = sub.is_none() && !cgroup.as_ref().is_some_and(is_user_s);
-    let rdt = state.intel_rdt.as_ref().and_then(|record| intel_rdt::Groups::open(record, &state.id));
+    let rdt =
+        state.details.intel_rdt.as_ref().and_then(|record| intel_rdt::Groups::open(record, &state.head.id));
     let request = plan::ExecRequest {
         process: &wanted,
-        id: &state.id,
+        id: &state.head.id,
         facts: &facts,
         fds,
         joined: &[Joined { flags: joined_flags(&state), fd: init.as_raw_fd(), index: 0 }],
         user_namespace: user_namespace(&state)?,
-        deny_setgroups: idmap::denies_setgroups(&format!("/proc/{}", state.pid)),
+        deny_setgroups: idmap::denies_setgroups(&format!("/proc/{}", state.head.pid)),
         seccomp: program.as_ref(),
-        personality: state.personality.as_ref(),
-        memory_policy: state.memory_policy.as_ref(),
-        no_new_keyring: state.no_new_keyring,
+        personality: state.details.personality.as_ref(),
+        memory_policy: state.details.memory_policy.as_ref(),
+        no_new_keyring: state.details.no_new_keyring,
         await_cgroup: cgroup.is_some() && !born_in,
         rdt: rdt.is_some(),
         reset_thp: options.io.reset_thp,
@@ -110,9 +111,9 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     let born_dir =
         cgroup.as_ref().filter(|_| born_in).map_or(Fd::NONE, |cgroup| Fd(cgroup.dir().as_raw_fd()));
     timing.mark("plan");
-    let agent = state.agent.clone();
+    let agent = state.details.agent.clone();
     // The record's pid becomes the new process's.
-    let first = state.pid;
+    let first = state.head.pid;
     let mut born = Born {
         limits: Limits::new(&wanted, frozen.view().plan),
         maps: None,
@@ -179,25 +180,25 @@ pub fn exec_wait(options: &ExecOptions) -> Result<u8, LaunchError> {
 /// The container's init, verified to be the one in the state: a pid alone may
 /// have been reused.
 fn open_init(state: &State) -> Result<OwnedFd, LaunchError> {
-    let init = state.identity().open().and_then(PidFd::into_fd);
+    let init = state.head.identity().open().and_then(PidFd::into_fd);
     init.map_err(|_| LaunchError::Status("cannot exec in a stopped container".to_owned()))
 }
 
 fn open_cgroup(options: &ExecOptions, state: &State, home: Home) -> Result<Option<Cgroup>, LaunchError> {
-    if state.cgroup.driver == Driver::Disabled {
+    if state.head.cgroup.driver == Driver::Disabled {
         return Ok(None);
     }
-    let cgroup = match Cgroup::open(state.cgroup.clone()) {
+    let cgroup = match Cgroup::open(state.head.cgroup.clone()) {
         Ok(cgroup) => cgroup,
         // Someone has moved init out of the container's cgroup and removed it.
-        Err(CgroupError::File { source: Errno::ENOENT, .. }) if !state.rootless => {
+        Err(CgroupError::File { source: Errno::ENOENT, .. }) if !state.details.rootless => {
             return Ok(Some(Cgroup::open(crate::cgroup::Location {
-                path: init_cgroup(state.pid).unwrap_or_default(),
-                ..state.cgroup.clone()
+                path: init_cgroup(state.head.pid).unwrap_or_default(),
+                ..state.head.cgroup.clone()
             })?));
         }
         // A rootless container without a cgroup of its own.
-        Err(CgroupError::File { source: Errno::ENOENT, .. }) if state.rootless => {
+        Err(CgroupError::File { source: Errno::ENOENT, .. }) if state.details.rootless => {
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -209,7 +210,7 @@ fn open_cgroup(options: &ExecOptions, state: &State, home: Home) -> Result<Optio
         ));
     }
     if home == Home::Init {
-        return Ok(Some(cgroup.of_process(state.pid)?));
+        return Ok(Some(cgroup.of_process(state.head.pid)?));
     }
     Ok(Some(cgroup))
 }
@@ -228,16 +229,16 @@ fn init_cgroup(pid: i32) -> Option<String> {
 
 /// All namespaces that the container does not share with the host.
 fn joined_flags(state: &State) -> u64 {
-    state.namespaces.iter().fold(0, |flags, record| flags | namespaces::flag(record.kind))
+    state.details.namespaces.iter().fold(0, |flags, record| flags | namespaces::flag(record.kind))
 }
 
 /// What the container's user namespace allows.
 fn user_namespace(state: &State) -> Result<Option<UserNamespace>, LaunchError> {
-    if !state.namespaces.iter().any(|record| record.kind == LinuxNamespaceType::User) {
+    if !state.details.namespaces.iter().any(|record| record.kind == LinuxNamespaceType::User) {
         return Ok(None);
     }
     let read = |name: &str| {
-        let path = format!("/proc/{}/{name}", state.pid);
+        let path = format!("/proc/{}/{name}", state.head.pid);
         std::fs::read_to_string(&path).map_err(LaunchError::file("read", path))
     };
     let maps_zero = |map: String| map.lines().any(|line| line.split_ascii_whitespace().next() == Some("0"));

@@ -32,17 +32,17 @@ pub fn run(kind: &'static str, hooks: &[Hook], state: &State, status: &str) -> R
 #[must_use]
 pub fn state_json(state: &State, status: &str) -> Vec<u8> {
     let mut json = serde_json::json!({
-        "ociVersion": state.oci_version,
-        "id": state.id,
+        "ociVersion": state.head.oci_version,
+        "id": state.head.id,
         "status": status,
-        "bundle": state.bundle,
+        "bundle": state.head.bundle,
     });
     if let Some(map) = json.as_object_mut() {
         if status != "stopped" {
-            map.insert("pid".to_owned(), state.pid.into());
+            map.insert("pid".to_owned(), state.head.pid.into());
         }
-        if !state.annotations.is_empty() {
-            map.insert("annotations".to_owned(), serde_json::json!(state.annotations));
+        if !state.head.annotations.is_empty() {
+            map.insert("annotations".to_owned(), serde_json::json!(state.head.annotations));
         }
     }
     json.to_string().into_bytes()

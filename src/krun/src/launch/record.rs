@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
+use super::create::Command;
 use super::{Agent, CreateOptions};
 use crate::bundle::Bundle;
 use crate::cgroup::Location;
 use crate::launch::options::CgroupDriver;
 use crate::plan::seccomp;
-use crate::state::{NamespaceRecord, State};
+use crate::state::{Details, Head, NamespaceRecord, State};
 
 /// The state before there is a process.
 pub fn new_state(
     options: &CreateOptions,
+    mode: Command,
     bundle: &Bundle,
     location: &Location,
     rootless: bool,
@@ -26,7 +28,7 @@ pub fn new_state(
         |ns: &oci_spec::runtime::LinuxNamespace| NamespaceRecord { kind: ns.typ(), path: ns.path().clone() };
     let private_pid = listed.iter().any(|ns| ns.typ() == LinuxNamespaceType::Pid && ns.path().is_none());
     let annotations = spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone()));
-    State {
+    let head = Head {
         pid: 0,
         start_time: 0,
         pidfd_inode: 0,
@@ -37,9 +39,12 @@ pub fn new_state(
         created: crate::clock::now(crate::clock::Precision::Nanoseconds),
         annotations: annotations.collect::<BTreeMap<_, _>>(),
         owner_uid: nix::unistd::geteuid().as_raw(),
-        rootless,
         cgroup: location.clone(),
         private_pid_namespace: private_pid,
+        gate: mode == Command::Create,
+    };
+    let details = Box::new(Details {
+        rootless,
         systemd_cgroup: options.host.cgroup_driver == CgroupDriver::Systemd,
         no_new_keyring: options.no_new_keyring,
         namespaces: listed.iter().map(record).collect(),
@@ -51,7 +56,8 @@ pub fn new_state(
         memory_policy: linux.and_then(|linux| linux.memory_policy().clone()),
         hooks: spec.hooks().clone(),
         intel_rdt: None,
-    }
+    });
+    State { head, details }
 }
 
 fn agent(spec: &Spec) -> Option<Agent> {

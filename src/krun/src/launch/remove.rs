@@ -10,17 +10,20 @@ use crate::state::{State, StateDir};
 /// # Errors
 /// The cgroup or the state directory; poststop hooks only warn.
 pub fn remove(dir: StateDir, state: &State) -> Result<(), LaunchError> {
-    if !state.private_pid_namespace
-        && let Ok(cgroup) = cgroup::Cgroup::open(state.cgroup.clone())
+    if !state.head.private_pid_namespace
+        && let Ok(cgroup) = cgroup::Cgroup::open(state.head.cgroup.clone())
     {
         cgroup.kill_all()?;
     }
     // Also if the directory is gone: a failed unit of systemd's may be left.
-    cgroup::delete(&state.cgroup)?;
-    if let Some(groups) = state.intel_rdt.as_ref().and_then(|rdt| intel_rdt::Groups::open(rdt, &state.id)) {
+    cgroup::delete(&state.head.cgroup)?;
+    if let Some(groups) =
+        state.details.intel_rdt.as_ref().and_then(|rdt| intel_rdt::Groups::open(rdt, &state.head.id))
+    {
         groups.remove();
     }
-    let hooks = state.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();
+    let hooks =
+        state.details.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();
     for hook in hooks {
         if let Err(error) = super::hooks::run("poststop", std::slice::from_ref(hook), state, "stopped") {
             crate::log::warning(crate::chain(&error));

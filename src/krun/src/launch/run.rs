@@ -19,24 +19,27 @@ pub fn run(options: &RunOptions) -> Result<u8, LaunchError> {
     let watch = if options.detach { None } else { Some(foreground::Signals::block()?) };
     let created = launch(&options.create, mode)?;
     let state = created.state;
-    let poststart = state.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
+    let poststart =
+        state.details.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
     let started = hooks::run("poststart", poststart, &state, "running");
     if started.is_err() {
-        let _ = krun_sys::process::kill(state.pid, nix::libc::SIGKILL);
+        let _ = krun_sys::process::kill(state.head.pid, nix::libc::SIGKILL);
     }
     let Some(watch) = watch else {
         started?;
         if let Some(proxy) = &created.notify {
-            proxy.wait(created.pidfd.as_fd(), state.pid)?;
+            proxy.wait(created.pidfd.as_fd(), state.head.pid)?;
         }
         return Ok(0);
     };
     let code =
-        foreground::attend(&watch, &created.pidfd, state.pid, created.console, created.notify.as_ref());
+        foreground::attend(&watch, &created.pidfd, state.head.pid, created.console, created.notify.as_ref());
     if !options.keep {
         let dir = StateDir::open(&options.create.host.root, &options.create.id)?;
         super::remove(dir, &state)?;
     }
+    // Like the specification, for the kernel to take back.
+    std::mem::forget(state);
     started?;
     code
 }

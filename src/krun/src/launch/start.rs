@@ -25,7 +25,7 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
     let _lock = dir.lock()?;
     let state = dir.load()?;
     let refused =
-        || LaunchError::Status(format!("cannot start a container that is not created: {}", state.id));
+        || LaunchError::Status(format!("cannot start a container that is not created: {}", state.head.id));
     let flags = |extra| OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | extra;
     let notify = Notify::from_env(dir.path()).filter(Notify::is_made);
     let proxy = notify.map(|notify| notify.bind()).transpose()?;
@@ -46,16 +46,17 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
     let failure = outcome(report);
     let _ = dir.unlink(GATE);
     if let Some(error) = failure {
-        let bundle = || crate::bundle::load(&state.bundle, None).ok();
+        let bundle = || crate::bundle::load(&state.head.bundle, None).ok();
         return Err(error.explained(|| crate::check::entry_point(&bundle()?)));
     }
-    let hooks = state.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
+    let hooks =
+        state.details.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
     super::hooks::run("poststart", hooks, &state, "running").inspect_err(|_| {
         // runtime-spec, lifecycle: a failed poststart hook stops the container.
-        let _ = krun_sys::process::kill(state.pid, nix::libc::SIGKILL);
+        let _ = krun_sys::process::kill(state.head.pid, nix::libc::SIGKILL);
     })?;
-    match (proxy, krun_sys::process::pidfd_open(state.pid).and_then(krun_sys::owned::own)) {
-        (Some(proxy), Ok(pidfd)) => proxy.wait(pidfd.as_fd(), state.pid),
+    match (proxy, krun_sys::process::pidfd_open(state.head.pid).and_then(krun_sys::owned::own)) {
+        (Some(proxy), Ok(pidfd)) => proxy.wait(pidfd.as_fd(), state.head.pid),
         _ => Ok(()),
     }
 }
@@ -65,7 +66,7 @@ fn stopped() -> LaunchError {
 }
 
 fn stopped_or(state: &State, otherwise: impl Fn() -> LaunchError) -> LaunchError {
-    if !state.identity().is_alive() {
+    if !state.head.identity().is_alive() {
         return stopped();
     }
     otherwise()

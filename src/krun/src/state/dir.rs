@@ -94,12 +94,11 @@ impl StateDir {
     /// # Errors
     /// [`StateError::NotExist`] when the container was deleted meanwhile; [`StateError::Call`].
     pub fn lock(&self) -> Result<Lock, StateError> {
-        let fd = open(
-            &self.path,
-            OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(|errno| self.gone_or("open", errno))?;
+        // A duplicate shares the lock, which is that of the open directory; dropping it unlocks.
+        let fd = self.fd.try_clone().map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+            call("fcntl", &self.path)(errno)
+        })?;
         let lock = Flock::lock(fd, FlockArg::LockExclusive)
             .map_err(|(_, errno)| call("flock", &self.path)(errno))?;
         if fstat(&self.fd).map_err(call("fstat", &self.path))?.st_nlink == 0 {
@@ -122,7 +121,7 @@ impl StateDir {
     /// # Errors
     /// [`StateError::NotExist`] when `create` never got as far as writing it; [`StateError::Syntax`]; [`StateError::Call`].
     pub fn head(&self) -> Result<Head, StateError> {
-        self.parse(&self.read(STATE).map_err(|errno| self.gone_or("open", errno))?)
+        self.parse(Head::from_json)
     }
 
     /// Reads the whole state.
@@ -130,16 +129,16 @@ impl StateDir {
     /// # Errors
     /// As [`StateDir::head`].
     pub fn load(&self) -> Result<State, StateError> {
-        self.parse(&self.read(STATE).map_err(|errno| self.gone_or("open", errno))?)
+        self.parse(State::from_json)
     }
 
-    fn parse<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, StateError> {
+    fn parse<T>(&self, parse: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T, StateError> {
+        let bytes = self.read(STATE).map_err(|errno| self.gone_or("open", errno))?;
         // `create` is about to write it.
         if bytes.is_empty() {
             return Err(self.gone());
         }
-        serde_json::from_slice(bytes)
-            .map_err(|source| StateError::Syntax { path: self.path.join("state.json"), source })
+        parse(&bytes).map_err(|source| StateError::Syntax { path: self.path.join("state.json"), source })
     }
 
     /// Reads a file of the directory whole.
@@ -157,11 +156,9 @@ impl StateDir {
     /// Writes the state.
     ///
     /// # Errors
-    /// [`StateError::Syntax`], [`StateError::Call`].
+    /// [`StateError::Call`].
     pub fn write(&self, state: &State) -> Result<(), StateError> {
-        let bytes = serde_json::to_vec(state)
-            .map_err(|source| StateError::Syntax { path: self.path.join("state.json"), source })?;
-        self.write_bytes(&bytes).map_err(call("write", self.path.join("state.json")))
+        self.write_bytes(&state.to_json()).map_err(call("write", self.path.join("state.json")))
     }
 
     /// Replaces `state.json` by `bytes`: a temporary file, then rename(2). Allocates nothing.
@@ -215,9 +212,7 @@ impl StateDir {
     /// # Errors
     /// [`StateError::Call`].
     pub fn remove(self) -> Result<(), StateError> {
-        for name in [STATE, GATE] {
-            self.unlink(name).map_err(call("unlink", &self.path))?;
-        }
+        self.unlink(STATE).map_err(call("unlink", &self.path))?;
         match unlinkat(nix::fcntl::AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => std::fs::remove_dir_all(&self.path).or_else(|error| {

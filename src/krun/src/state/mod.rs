@@ -29,10 +29,20 @@ pub use root::default_root;
 pub use template::Template;
 pub use view::{OciState, Owners, View};
 
-/// `state.json`. The three numbers that are only known after clone come first: [`Template`] relies on it.
+/// `state.json`: two JSON values, a line each, so that who needs the first alone does not read on.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The first line.
+    pub head: Head,
+    /// The second line; boxed, since states travel from function to function.
+    pub details: Box<Details>,
+}
+
+/// What `state`, `list`, `kill` and `delete` need. The three numbers that are only known after clone come first:
+/// [`Template`] relies on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct State {
+pub struct Head {
     /// Pid of the container's init in krun's pid namespace; 0 before it is cloned.
     pub pid: i32,
     /// See [`process::Identity::start_time`].
@@ -55,14 +65,22 @@ pub struct State {
     pub annotations: BTreeMap<String, String>,
     /// Who created it.
     pub owner_uid: u32,
-    /// Created without privileges over the host.
-    #[serde(default)]
-    pub rootless: bool,
     /// Its cgroup; the driver is `Disabled` where it has none of its own.
     pub cgroup: Location,
     /// Whether it has a pid namespace of its own, so that its init's death is everyone's.
     #[serde(default)]
     pub private_pid_namespace: bool,
+    /// Whether it was made with a start gate, which `start` takes away: without one nobody looks for it.
+    pub gate: bool,
+}
+
+/// What `exec`, `start`, `update` and hooks need besides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Details {
+    /// Created without privileges over the host.
+    #[serde(default)]
+    pub rootless: bool,
     /// Whether systemd owns the cgroup.
     #[serde(default)]
     pub systemd_cgroup: bool,
@@ -120,39 +138,6 @@ pub struct IntelRdtRecord {
     pub monitor: bool,
 }
 
-/// The part of the state that `state`, `list`, `kill` and `delete` need; the rest is skipped, not parsed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Head {
-    /// See [`State::pid`].
-    pub pid: i32,
-    /// See [`State::start_time`].
-    pub start_time: u64,
-    /// See [`State::pidfd_inode`].
-    #[serde(default)]
-    pub pidfd_inode: u64,
-    /// See [`State::oci_version`].
-    pub oci_version: String,
-    /// See [`State::id`].
-    pub id: String,
-    /// See [`State::bundle`].
-    pub bundle: PathBuf,
-    /// See [`State::rootfs`].
-    pub rootfs: PathBuf,
-    /// See [`State::created`].
-    pub created: String,
-    /// See [`State::annotations`].
-    #[serde(default)]
-    pub annotations: BTreeMap<String, String>,
-    /// See [`State::owner_uid`].
-    pub owner_uid: u32,
-    /// See [`State::cgroup`].
-    pub cgroup: Location,
-    /// See [`State::private_pid_namespace`].
-    #[serde(default)]
-    pub private_pid_namespace: bool,
-}
-
 /// What a container is doing (runtime-spec, "State").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -187,14 +172,14 @@ impl fmt::Display for Status {
 }
 
 impl Head {
-    /// What names its process.
-    #[must_use]
-    pub fn identity(&self) -> process::Identity {
-        process::Identity { pid: self.pid, start_time: self.start_time, inode: self.pidfd_inode }
+    /// Reads the first line; what follows is not looked at.
+    ///
+    /// # Errors
+    /// serde_json's.
+    pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        Self::deserialize(&mut serde_json::Deserializer::from_slice(bytes))
     }
-}
 
-impl State {
     /// What names its process.
     #[must_use]
     pub fn identity(&self) -> process::Identity {
@@ -204,6 +189,29 @@ impl State {
     /// Notes which process it is.
     pub fn set_identity(&mut self, identity: process::Identity) {
         (self.pid, self.start_time, self.pidfd_inode) = (identity.pid, identity.start_time, identity.inode);
+    }
+}
+
+impl State {
+    /// Reads a `state.json`.
+    ///
+    /// # Errors
+    /// serde_json's.
+    pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        let mut lines = serde_json::Deserializer::from_slice(bytes);
+        let (head, details) = (Head::deserialize(&mut lines)?, Box::deserialize(&mut lines)?);
+        lines.end()?;
+        Ok(Self { head, details })
+    }
+
+    /// The bytes of a `state.json`.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        // Strings, numbers and maps with string keys, which always serialize.
+        let mut bytes = serde_json::to_vec(&self.head).unwrap_or_default();
+        bytes.push(b'\n');
+        let _ = serde_json::to_writer(&mut bytes, &self.details);
+        bytes
     }
 
     /// `state.json` with room for the process's identity, to be filled in without allocating.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::State;
 use super::process::Identity;
 
-/// The numbers, each with the text before it: how serde_json begins a state in which they are 0.
+/// The numbers, each with the text before it: how serde_json begins a state.
 const FIELDS: [&str; 3] = ["{\"pid\":", ",\"startTime\":", ",\"pidfdInode\":"];
 /// Width of a number: a u64.
 const WIDTH: usize = 20;
@@ -21,10 +21,7 @@ pub struct Template {
 
 impl Template {
     pub(super) fn render(state: &State) -> Self {
-        let mut state = state.clone();
-        state.set_identity(Identity::default());
-        // A State holds only strings, numbers and maps with string keys, which always serialize.
-        let json = serde_json::to_vec(&state).unwrap_or_default();
+        let json = state.to_json();
         let mut bytes = Vec::with_capacity(json.len() + FIELDS.len() * WIDTH);
         let mut rest = json.as_slice();
         let fields = FIELDS.map(|text| {
@@ -32,7 +29,9 @@ impl Template {
             let at = bytes.len()..bytes.len() + WIDTH;
             bytes.extend_from_slice(&[b' '; WIDTH - 1]);
             bytes.push(b'0');
-            rest = rest.get(text.len() + 1..).unwrap_or_default();
+            let number = rest.get(text.len()..).unwrap_or_default();
+            let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            rest = number.get(digits..).unwrap_or_default();
             at
         });
         bytes.extend_from_slice(rest);

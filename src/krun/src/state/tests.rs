@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 
 fn sample() -> State {
-    State {
+    let head = Head {
         pid: 77,
         start_time: 88,
         pidfd_inode: 99,
@@ -15,7 +15,6 @@ fn sample() -> State {
         created: "2026-01-02T03:04:05.000000006Z".into(),
         annotations: BTreeMap::from([("a\"b".into(), "ü".into())]),
         owner_uid: 0,
-        rootless: false,
         cgroup: Location {
             driver: crate::cgroup::Driver::Cgroupfs,
             path: "/c1".into(),
@@ -24,6 +23,10 @@ fn sample() -> State {
             optional: false,
         },
         private_pid_namespace: true,
+        gate: true,
+    };
+    let details = Details {
+        rootless: false,
         systemd_cgroup: false,
         no_new_keyring: false,
         namespaces: vec![NamespaceRecord { kind: LinuxNamespaceType::Pid, path: None }],
@@ -35,7 +38,8 @@ fn sample() -> State {
         intel_rdt: None,
         personality: None,
         memory_policy: None,
-    }
+    };
+    State { head, details: Box::new(details) }
 }
 
 fn scratch(name: &str) -> PathBuf {
@@ -47,15 +51,15 @@ fn scratch(name: &str) -> PathBuf {
 #[test]
 fn a_template_is_valid_json_before_and_after_patching() {
     let mut template = sample().render_template();
-    let before: State = serde_json::from_slice(&template.bytes).unwrap();
-    assert_eq!(before.identity(), process::Identity::default());
+    let before = State::from_json(&template.bytes).unwrap();
+    assert_eq!(before.head.identity(), process::Identity::default());
     for (pid, start_time, inode) in [(1, 2, 3), (i32::MAX, u64::MAX, u64::MAX), (9, 9, 0)] {
         let told = process::Identity { pid, start_time, inode };
         template.patch(told);
-        let after: State = serde_json::from_slice(&template.bytes).unwrap();
-        assert_eq!(after.identity(), told);
-        assert_eq!(after.annotations, sample().annotations);
-        let head: Head = serde_json::from_slice(&template.bytes).unwrap();
+        let after = State::from_json(&template.bytes).unwrap();
+        assert_eq!(after.head.identity(), told);
+        assert_eq!(after.head.annotations, sample().head.annotations);
+        let head = Head::from_json(&template.bytes).unwrap();
         assert_eq!((head.identity(), head.id.as_str()), (told, "c1"));
     }
 }
@@ -70,7 +74,7 @@ fn a_container_directory_is_private_and_unique() {
     assert!(matches!(StateDir::create(&root, &id), Err(StateError::Exists { .. })));
     assert!(dir.head().unwrap_err().is_not_exist(), "no state.json yet");
     dir.write(&sample()).unwrap();
-    assert_eq!(StateDir::open(&root, &id).unwrap().load().unwrap().pid, 77);
+    assert_eq!(StateDir::open(&root, &id).unwrap().load().unwrap().head.pid, 77);
     std::fs::write(dir.path().join("other"), "x").unwrap();
     let waiting = StateDir::open(&root, &id).unwrap();
     dir.remove().unwrap();
