@@ -2,22 +2,20 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{
-    close, fchdir, fchmodat, fsetxattr, fstat, fstatfs_magic, mkdirat, openat, readlinkat, symlinkat,
-};
+use krun_sys::fs::{close, fchmodat, fstat, fstatfs_magic, mkdirat, openat, readlinkat, symlinkat};
 use krun_sys::mount::{
-    MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
-    fsmount, fsopen, mount, mount_setattr, move_mount, open_tree,
+    MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount, mount_setattr, move_mount, open_tree,
 };
 use krun_sys::{Errno, Fd, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::path::{self, Missing, PATH_MAX};
 use super::rootfs::EMPTY_PATH;
-use super::tmpcopyup;
 use crate::plan::{Mount, mount_flag, mount_kind};
 use crate::report::kind;
 use crate::step::Step;
+
+mod filesystem;
 
 #[allow(clippy::cast_sign_loss)] // flag bits
 const RECURSIVE: u32 = libc::AT_RECURSIVE as u32;
@@ -143,119 +141,10 @@ impl One<'_, '_> {
         fstat(fd).is_ok_and(|st| st.ino == 1)
     }
 
-    /// A tmpfs that others will be mounted in comes back open.
-    fn filesystem(&self) -> Result<Option<Fd>, Fail> {
-        let mode_below = self.has(mount_flag::INHERIT_MODE) && self.exists();
-        let target = self.target(Missing::Directory)?;
-        if self.has(mount_flag::AT_ONCE) && self.at_once(target).is_ok() {
-            close(target);
-            return Ok(None);
-        }
-        let tree = match self.new_filesystem(target, mode_below) {
-            Err(fail) if self.has(mount_flag::FALLBACK_BIND) && refused(fail) => {
-                return self.fallback_bind(target).map(|()| None);
-            }
-            tree => tree?,
-        };
-        if self.has(mount_flag::COPY_UP) {
-            tmpcopyup::copy(target, tree).on(Step::MountCopyUp, self.i)?;
-        }
-        self.label(tree)?;
-        self.move_to(tree, target)?;
-        if self.has(mount_flag::PARENT) {
-            return Ok(Some(tree));
-        }
-        close(tree);
-        Ok(None)
-    }
-
-    /// On the working directory, since mount(2) takes paths only. Whatever fails does so again, and says
-    /// why, in the steps of the usual way.
-    fn at_once(&self, target: Fd) -> krun_sys::Result<()> {
-        fchdir(target)?;
-        let (source, fstype, data) =
-            (self.text(self.m.source), self.text(self.m.fstype), self.text(self.m.data));
-        // The kernel copies a page from there on, and does so byte by byte where the map ends.
-        let mut near = [0u8; 256];
-        let bytes = data.to_bytes_with_nul();
-        let data = match near.get_mut(..bytes.len()) {
-            Some(room) => {
-                room.copy_from_slice(bytes);
-                CStr::from_bytes_until_nul(&near).unwrap_or(c"")
-            }
-            None => data,
-        };
-        mount(source, c".", fstype, self.m.ms_flags, data)
-    }
-
-    fn label(&self, tree: Fd) -> Result<(), Fail> {
-        if !self.m.label.is_some() {
-            return Ok(());
-        }
-        let root = openat(tree, c".", libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
-            .on(Step::MountLabel, self.i)?;
-        let label = self.text(self.m.label).to_bytes_with_nul();
-        fsetxattr(root, c"security.selinux", label).on(Step::MountLabel, self.i)?;
-        close(root);
-        Ok(())
-    }
-
     /// Whether the destination is there before it is made.
     fn exists(&self) -> bool {
         let opened = path::open_in_root(self.birth.root, self.text(self.m.target), 0);
         opened.inspect(|fd| close(*fd)).is_ok()
-    }
-
-    fn new_filesystem(&self, target: Fd, mode_below: bool) -> Result<Fd, Fail> {
-        let fs = fsopen(self.text(self.m.fstype)).on(Step::MountFsopen, self.i)?;
-        if self.m.source.is_some() {
-            match fsconfig_set_string(fs, c"source", self.text(self.m.source)) {
-                // Some file systems (cgroup2 before 5.10) know no source.
-                Ok(()) | Err(Errno::EINVAL) => {}
-                Err(errno) => return Err(Fail::new(Step::MountOption, self.i, errno)),
-            }
-        }
-        for (n, option) in self.birth.view.arena.slice(self.m.options).iter().enumerate() {
-            let key = self.text(option.key);
-            let set = if option.value.is_some() {
-                fsconfig_set_string(fs, key, self.text(option.value))
-            } else {
-                fsconfig_set_flag(fs, key)
-            };
-            set.on(Step::MountOption, self.i).map_err(|fail| fail.with_detail(u64::from(index(n))))?;
-        }
-        if mode_below {
-            self.inherit_mode(fs, target)?;
-        }
-        fsconfig_create(fs).on(Step::MountCreate, self.i)?;
-        let tree = fsmount(fs, self.m.attr).on(Step::MountFsmount, self.i)?;
-        close(fs);
-        Ok(tree)
-    }
-
-    /// A tmpfs gets the permissions of the directory that it covers.
-    fn inherit_mode(&self, fs: Fd, target: Fd) -> Result<(), Fail> {
-        let mode = fstat(target).on(Step::MountTarget, self.i)?.mode & 0o7777;
-        let mut octal = [b'0'; 6];
-        for (digit, shift) in octal.iter_mut().skip(1).zip([9u32, 6, 3, 0]) {
-            *digit = b'0'.wrapping_add(u8::try_from((mode >> shift) & 7).unwrap_or(0));
-        }
-        if let Some(end) = octal.last_mut() {
-            *end = 0;
-        }
-        let text = CStr::from_bytes_until_nul(&octal).unwrap_or(c"0755");
-        fsconfig_set_string(fs, c"mode", text).on(Step::MountOption, self.i)
-    }
-
-    /// A user namespace that does not own the network or cgroup namespace may
-    /// not mount sysfs or cgroup2: it gets the host's, bound.
-    fn fallback_bind(&self, target: Fd) -> Result<(), Fail> {
-        let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | RECURSIVE;
-        let source = self.text(self.m.fallback);
-        let tree = open_tree(Fd::CWD, source, flags).on(Step::MountSource, self.i)?;
-        let attr = MountAttr { attr_set: u64::from(self.m.attr), ..MountAttr::default() };
-        mount_setattr(tree, c"", EMPTY_PATH | RECURSIVE, &attr).on(Step::MountAttr, self.i)?;
-        self.attach(tree, target)
     }
 
     fn bind(&self) -> Result<(), Fail> {
@@ -411,13 +300,6 @@ impl One<'_, '_> {
         close(fd);
         Ok(())
     }
-}
-
-/// Whether the kernel refused the file system itself.
-fn refused(fail: Fail) -> bool {
-    let by_kernel = [Errno::EPERM.0, Errno::EBUSY.0, Errno::ENODEV.0].contains(&fail.0.errno);
-    let whole = [Step::MountFsopen, Step::MountCreate, Step::MountFsmount].map(|s| s as u16);
-    by_kernel && whole.contains(&fail.0.step)
 }
 
 /// "/proc/self/fd/N".
