@@ -1,6 +1,7 @@
-//! Builds krun-init, the child half of the spawner, for krun to embed.
+//! Builds krun-init, the child half of the spawner, for krun to embed, and
+//! tells krun which commit it is.
 //!
-//! It is a program without std or a C library, so it cannot be a plain
+//! krun-init is a program without std or a C library, so it cannot be a plain
 //! dependency: a nested cargo builds it with flags and a target directory of
 //! its own.
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
+    println!("cargo::rustc-env=KRUN_COMMIT={}", commit());
     for watched in ["../spawner", "../sys"] {
         println!("cargo::rerun-if-changed={watched}/src");
         println!("cargo::rerun-if-changed={watched}/Cargo.toml");
@@ -61,6 +63,34 @@ fn main() {
     if var("PROFILE") == "release" && var("CARGO_CFG_TARGET_ARCH") == "x86_64" {
         println!("cargo::rustc-link-arg-bin=krun=-Wl,--no-eh-frame-hdr");
     }
+}
+
+/// The commit that is built: what a packager says in `KRUN_COMMIT`, else what
+/// is checked out, else "unknown" (a source without its repository).
+fn commit() -> String {
+    println!("cargo::rerun-if-env-changed=KRUN_COMMIT");
+    if let Some(said) = env::var("KRUN_COMMIT").ok().filter(|c| !c.is_empty()) {
+        return said;
+    }
+    let Some(head) = git(&["rev-parse", "--verify", "HEAD"]) else { return "unknown".to_owned() };
+    // HEAD is rewritten by a checkout, its branch by a commit. A packed branch has no file until
+    // then, but the log of HEAD grows. One that isn't there would make cargo build every time.
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD", "logs/HEAD"].into_iter().chain(branch.as_deref()) {
+        let path = git(&["rev-parse", "--git-path", name]).filter(|p| PathBuf::from(p).is_file());
+        if let Some(path) = path {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+    head
+}
+
+/// What git says, if it is there and this is a repository. Cargo starts build
+/// scripts in their package, which git's relative answers are relative to.
+fn git(args: &[&str]) -> Option<String> {
+    let out = Command::new("git").args(args).output().ok()?;
+    let text = String::from_utf8(out.stdout).ok()?;
+    out.status.success().then(|| text.trim_end().to_owned())
 }
 
 fn fail(message: &str) -> ! {

@@ -26,6 +26,26 @@ fn version_names_krun_s_features() {
 }
 
 #[test]
+fn version_and_features_tell_the_commit() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let out = s.bare_call().arg("--version").run().expect_ok().stdout;
+    let commit = out.lines().find_map(|l| l.strip_prefix("commit: ")).unwrap();
+    let features = s.bare_call().arg("features").run().expect_ok().json();
+    assert_eq!(features["annotations"]["io.krun.commit"], commit);
+    // Where the source and its repository are at hand, it is one of its commits (HEAD, if krun was
+    // built just now).
+    let git = |args: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.args(["-C", env!("CARGO_MANIFEST_DIR")]).args(args).output().is_ok_and(|o| o.status.success())
+    };
+    if git(&["rev-parse", "--verify", "HEAD"]) {
+        assert!(commit.len() >= 40 && commit.chars().all(|c| c.is_ascii_hexdigit()), "{commit}");
+        assert!(git(&["cat-file", "-e", &format!("{commit}^{{commit}}")]), "{commit} is no commit");
+    }
+}
+
+#[test]
 fn both_spellings_of_a_flag_s_value() {
     let s = Sandbox::new();
     let (id, b) = s.bundle(Config::probe(&["exit", "0"]));

@@ -19,7 +19,7 @@ pub fn features() -> Value {
         "annotations": {
             "org.opencontainers.runc.checkpoint.enabled": "false",
             "io.krun.version": env!("CARGO_PKG_VERSION"),
-            "io.krun.commit": option_env!("KRUN_COMMIT").unwrap_or("unknown"),
+            "io.krun.commit": env!("KRUN_COMMIT"),
         },
         "potentiallyUnsafeConfigAnnotations": ["bundle", "org.systemd.property.", "run.oci."],
     })

@@ -5,7 +5,7 @@ pub fn text() -> String {
     format!(
         "krun version {}\ncommit: {}\nspec: {}\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF\n",
         env!("CARGO_PKG_VERSION"),
-        option_env!("KRUN_COMMIT").unwrap_or("unknown"),
+        env!("KRUN_COMMIT"),
         "1.3.0"
     )
 }
