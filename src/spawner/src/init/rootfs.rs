@@ -83,8 +83,12 @@ pub fn change_root(birth: &mut Birth<'_>) -> Result<(), Fail> {
         chroot(c".").at(Step::Chroot)?;
         return Ok(());
     }
-    if !view.has(flag::ROOTFS) || view.has(flag::TREE_NAMESPACE) {
+    if !view.has(flag::ROOTFS) {
         return Ok(());
+    }
+    if view.has(flag::TREE_NAMESPACE) {
+        // It is "/" since it was entered; the mounts have left the working directory on one of theirs.
+        return chdir(c"/").at(Step::PivotChdir);
     }
     if view.has(flag::NO_PIVOT) {
         cover_host(birth)?;
