@@ -2,7 +2,10 @@
 
 use crate::strings;
 use runtime_tests::config::CAPS;
-use runtime_tests::{Config, Sandbox, json, raw, requires};
+use runtime_tests::{Config, Output, Sandbox, json, raw, requires};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
 
 #[test]
 fn exec_gives_the_exit_code() {
@@ -197,6 +200,35 @@ fn exec_into_a_sub_cgroup() {
     c.exec_with(&["--cgroup", "/../.."], &["/probe", "exit", "0"])
         .expect_code(255)
         .expect_error("sub cgroup path");
+}
+
+/// What a manager in the container does: it moves to a sub-cgroup `init` and hands controllers
+/// down. From then on the top takes no processes (cgroups(7), "no internal processes").
+pub(crate) fn divide(cgroup: &Path, init: i32) {
+    let (sub, owner) = (cgroup.join("init"), fs::metadata(cgroup).unwrap());
+    fs::create_dir(&sub).unwrap();
+    for path in [&sub, &sub.join("cgroup.procs")] {
+        chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    fs::write(sub.join("cgroup.procs"), init.to_string()).unwrap();
+    fs::write(cgroup.join("cgroup.subtree_control"), "+pids").unwrap();
+}
+
+/// Exec'd without a word of cgroups it is where init is.
+pub(crate) fn assert_beside_init(out: &Output) {
+    let cgroup = &out.lines()[0]["cgroup"];
+    assert!(cgroup.as_str().unwrap().lines().any(|l| l == "0::/init"), "{cgroup}");
+}
+
+#[test]
+fn exec_follows_init_where_the_top_takes_no_process() {
+    requires!(RuncLike, Controller("pids"));
+    let s = Sandbox::new();
+    let c = s.start(Config::sleeper());
+    divide(&c.cgroup(), c.pid());
+    assert_beside_init(&c.exec(&["/probe", "report"]).expect_ok());
+    // But where it was told to go it goes, or fails.
+    c.exec_with(&["--cgroup", "/"], &["/probe", "exit", "0"]).expect_code(255).expect_error("busy");
 }
 
 #[test]

@@ -305,6 +305,16 @@ fn a_delegated_cgroup_is_used() {
 }
 
 #[test]
+fn exec_follows_init_in_a_delegated_cgroup() {
+    requires!(RuncLike, UserNamespace, Controller("pids"));
+    let s = Sandbox::new();
+    let user = User::delegated(&s);
+    let (id, pid) = user.start(own_id(Config::default()));
+    crate::exec::divide(&user.cgroup(&id), pid);
+    crate::exec::assert_beside_init(&user.call(["exec", &id, "/probe", "report"]).run().expect_ok());
+}
+
+#[test]
 fn limits_hold_in_a_delegated_cgroup() {
     requires!(RuncLike, UserNamespace, Controller("memory"), Controller("pids"), Controller("cpu"));
     let s = Sandbox::new();

@@ -2,6 +2,7 @@
 //! ids by newuidmap(1) or none but the user's own.
 
 use crate::cgroups::MB;
+use crate::exec::{assert_beside_init, divide};
 use runtime_tests::container::eventually;
 use runtime_tests::invocation::Invocation;
 use runtime_tests::{Config, Need, Output, Sandbox, Value, host, json, raw, requires};
@@ -138,6 +139,17 @@ fn a_scope_of_the_user_s_own_manager() {
     user.call(&["delete", &id]).run().expect_ok();
     assert!(eventually(|| user.show(&id, "LoadState") == "not-found"));
     assert!(!Path::new(&format!("{}{path}", host::CGROUPS)).exists());
+}
+
+#[test]
+fn exec_follows_init_in_the_user_s_scope() {
+    requires!(BUS, Krun, Program("setpriv"));
+    let s = Sandbox::new();
+    let user = User::new(&s);
+    let (id, pid) = user.start(mapped(Config::default(), false));
+    divide(Path::new(&format!("{}{}", host::CGROUPS, cgroup_of(pid))), pid);
+    assert_beside_init(&user.call(&["exec", &id, "/probe", "report"]).run().expect_ok());
+    user.call(&["exec", "--cgroup", "/", &id, "/probe", "exit", "0"]).run().expect_code(255);
 }
 
 #[test]

@@ -52,7 +52,10 @@ impl Cgroup {
         match (write_at(self.dir(), &file, number.as_bytes()), &self.location.scope) {
             (Ok(()), _) => Ok(()),
             // Out of a cgroup that isn't the user's only systemd may move it.
-            (Err(Errno::EACCES), Some(scope)) => Ok(super::systemd::attach(scope, sub, pid)?),
+            (Err(Errno::EACCES), Some(scope)) => {
+                let below = self.location.path.split_once(scope.unit.as_str()).map_or("", |(_, below)| below);
+                Ok(super::systemd::attach(scope, format!("{below}/{sub}").trim_matches('/'), pid)?)
+            }
             (Err(source), _) => {
                 let path = self.location.dir().join(file);
                 Err(CgroupError::Join { pid, path, source })

@@ -45,9 +45,19 @@ pub fn exec(options: &ExecOptions) -> Result<Executed, LaunchError> {
     match attempt(options, Home::Container) {
         // A manager in the container has enabled controllers below its cgroup,
         // which thus takes no processes: where init is, there is room.
-        Err(LaunchError::Call { call: "clone3", source: Errno::EBUSY, .. }) => attempt(options, Home::Init),
+        Err(error) if options.cgroup.is_none() && takes_none(&error) => attempt(options, Home::Init),
         done => done,
     }
+}
+
+/// Whether it was the cgroup that took no process. A user's systemd, which asks the system's to
+/// move one, does not tell what that answered.
+fn takes_none(error: &LaunchError) -> bool {
+    matches!(
+        error,
+        LaunchError::Call { call: "clone3", source: Errno::EBUSY, .. }
+            | LaunchError::Cgroup(CgroupError::Join { source: Errno::EBUSY, .. } | CgroupError::Systemd(_))
+    )
 }
 
 /// The cgroup in which an exec'd process is born.
