@@ -1,8 +1,9 @@
 //! What goes wrong is refused, named, and leaves nothing.
 
+use crate::malformed::{Case, all_refused};
 use runtime_tests::bundle::Bundle;
 use runtime_tests::runtime::Kind;
-use runtime_tests::{Config, Output, Sandbox, Value, elf, json, leftovers, requires};
+use runtime_tests::{Config, Output, Sandbox, elf, json, leftovers, requires};
 use std::os::unix::fs::symlink;
 
 /// Runs a bundle that must fail and leave nothing.
@@ -172,7 +173,7 @@ fn configurations_that_are_not_json() {
 }
 
 /// JSON pointer, a bad value, and the dotted path that krun's message has.
-fn bad_values() -> Vec<(&'static str, Value, &'static str)> {
+fn bad_values() -> Vec<Case> {
     vec![
         ("/process/user/uid", json!(-1), "process.user.uid"),
         ("/process/user/uid", json!("root"), "process.user.uid"),
@@ -214,18 +215,7 @@ fn bad_values() -> Vec<(&'static str, Value, &'static str)> {
 #[test]
 fn bad_values_are_refused_by_their_path() {
     requires!(Krun);
-    let s = Sandbox::new();
-    let mut wrong = Vec::new();
-    for (pointer, value, path) in bad_values() {
-        let (id, b) = s.bundle(Config::default().set(pointer, value.clone()));
-        let before = leftovers::before();
-        let out = s.run_bundle(&id, &b);
-        if out.code != 1 || !out.stderr.contains(path) {
-            wrong.push(format!("{pointer} = {value}: code {} and no {path:?} in {}", out.code, out.stderr));
-        }
-        leftovers::assert_none(&before, &s);
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    all_refused(bad_values());
 }
 
 #[test]

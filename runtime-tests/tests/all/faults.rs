@@ -7,6 +7,7 @@
 use runtime_tests::container::eventually;
 use runtime_tests::invocation::{Invocation, Output};
 use runtime_tests::{Config, Sandbox, leftovers, requires};
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// Who is traced.
@@ -25,7 +26,7 @@ fn strace(s: &Sandbox, who: Who, output: &str) -> Invocation {
 
 /// A call of the runtime under strace with this injection; and whether it killed anyone: how often
 /// krun reads its signals, say, is not the same each time.
-fn injected(s: &Sandbox, who: Who, inject: &str, args: &[&str]) -> (Output, bool) {
+fn injected(s: &Sandbox, who: Who, inject: &str, args: &[impl AsRef<OsStr>]) -> (Output, bool) {
     let call = strace(s, who, &s.path("trace")).args(["-e", ALL, "-e", &format!("inject={inject}")]);
     let out = call.arg(&s.runtime.path).arg("--root").arg(s.state_root()).args(args).run();
     let killed = traces(s).iter().any(|text| text.contains("+++ killed by SIGKILL"));
@@ -46,7 +47,7 @@ fn traces(s: &Sandbox) -> Vec<String> {
 
 /// Every step of a command: a system call's name and the how-manieth of it this is, which
 /// is how strace counts. The parent's and the children's steps of one name and number are one.
-fn steps(s: &Sandbox, who: Who, args: &[&str]) -> Vec<(String, usize)> {
+fn steps(s: &Sandbox, who: Who, args: &[impl AsRef<OsStr>]) -> Vec<(String, usize)> {
     let call = strace(s, who, &s.path("trace")).args(["-e", ALL]);
     call.arg(&s.runtime.path).arg("--root").arg(s.state_root()).args(args).run().expect_ok();
     let mut steps = Vec::new();
@@ -85,21 +86,39 @@ fn force(s: &Sandbox, id: &str) {
 
 const ALL: &str = "trace=!futex,wait4,waitid";
 
+/// A command killed at each of its steps, `most` of them. `prepare` makes what it works on, and
+/// answers with the container's id and the command; `look` sees how it ended.
+fn killed_at_every_step(
+    s: &Sandbox,
+    (who, most): (Who, usize),
+    prepare: impl Fn() -> (String, Vec<String>),
+    look: impl Fn(&str, &Output, bool),
+) {
+    let (id, words) = prepare();
+    let all = steps(s, who, &words);
+    force(s, &id);
+    let before = leftovers::before();
+    for (name, n) in spread(&all, most) {
+        let (id, words) = prepare();
+        let (out, killed) = injected(s, who, &format!("{name}:signal=KILL:when={n}"), &words);
+        look(name, &out, killed);
+        force(s, &id);
+    }
+    leftovers::assert_none(&before, s);
+}
+
+fn owned<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
 #[test]
 fn create_killed_at_every_system_call() {
     requires!(Krun, Program("strace"));
     let s = Sandbox::new();
     let (id, b) = s.bundle(Config::sleeper());
-    let bundle = b.dir.display().to_string();
-    let words = ["create", "-b", &bundle, &id];
-    let all = steps(&s, Who::Parent, &words);
-    force(&s, &id);
-    let before = leftovers::before();
-    for (name, n) in spread(&all, 200) {
-        injected(&s, Who::Parent, &format!("{name}:signal=KILL:when={n}"), &words);
-        force(&s, &id);
-    }
-    leftovers::assert_none(&before, &s);
+    let words = owned(["create", "-b", &b.dir.display().to_string(), &id]);
+    let prepare = || (id.clone(), words.clone());
+    killed_at_every_step(&s, (Who::Parent, 200), prepare, |_, _, _| ());
 }
 
 /// The runtime and the container's process, each at each of its system calls.
@@ -108,45 +127,29 @@ fn run_killed_at_every_system_call() {
     requires!(Krun, Program("strace"));
     let s = Sandbox::new();
     let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
-    let bundle = b.dir.display().to_string();
-    let words = ["run", "-b", &bundle, &id];
-    let all = steps(&s, Who::All, &words);
-    let before = leftovers::before();
-    for (name, n) in spread(&all, 200) {
-        let (out, killed) = injected(&s, Who::All, &format!("{name}:signal=KILL:when={n}"), &words);
+    let words = owned(["run", "-b", &b.dir.display().to_string(), &id]);
+    let prepare = || (id.clone(), words.clone());
+    killed_at_every_step(&s, (Who::All, 200), prepare, |name, out, killed| {
         // Its last call is no fault: it has ended by then.
         let ended = name == "exit_group" || name == "exit";
-        assert!(ended || !killed || out.code != 0, "killed at {name} {n}, and content: {out:?}");
-        force(&s, &id);
-    }
-    leftovers::assert_none(&before, &s);
+        assert!(ended || !killed || out.code != 0, "killed at {name}, and content: {out:?}");
+    });
 }
 
 #[test]
 fn start_exec_and_delete_killed_at_every_system_call() {
     requires!(Krun, Program("strace"));
     let s = Sandbox::new();
-    let before = leftovers::before();
-    for (verb, rest) in [("start", &[][..]), ("exec", &["/probe", "exit", "0"]), ("delete", &[])] {
-        let flags: &[&str] = if verb == "delete" { &["--force"] } else { &[] };
-        let args = |id: &str| -> Vec<String> {
-            let id = [id];
-            [verb].iter().chain(flags).chain(&id).chain(rest).map(|s| (*s).to_owned()).collect()
-        };
-        let id = created(&s);
-        let words = args(&id);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let all = steps(&s, Who::All, &words);
-        force(&s, &id);
-        for (name, n) in spread(&all, 80) {
+    for (before, after) in
+        [(&["start"][..], &[][..]), (&["exec"], &["/probe", "exit", "0"]), (&["delete", "--force"], &[])]
+    {
+        let prepare = || {
             let id = created(&s);
-            let words = args(&id);
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            injected(&s, Who::All, &format!("{name}:signal=KILL:when={n}"), &words);
-            force(&s, &id);
-        }
+            let words = owned(before.iter().chain(&[id.as_str()]).chain(after).copied());
+            (id, words)
+        };
+        killed_at_every_step(&s, (Who::All, 80), prepare, |_, _, _| ());
     }
-    leftovers::assert_none(&before, &s);
 }
 
 /// A set of calls and what they may fail of on a machine in trouble.

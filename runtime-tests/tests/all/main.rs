@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod attacks;
+mod bind_mounts;
 mod capabilities;
 mod cgroups;
 mod cli;
@@ -31,6 +32,7 @@ mod security;
 mod state;
 mod stress;
 mod systemd;
+mod systemd_limits;
 mod systemd_user;
 mod terminal;
 mod update;

@@ -4,10 +4,10 @@
 use runtime_tests::{Config, Sandbox, Value, json, leftovers, requires};
 
 /// JSON pointer, a bad value, and the path that the message has.
-type Case = (&'static str, Value, &'static str);
+pub(crate) type Case = (&'static str, Value, &'static str);
 
 #[track_caller]
-fn all_refused(cases: Vec<Case>) {
+pub(crate) fn all_refused(cases: Vec<Case>) {
     let s = Sandbox::new();
     let mut wrong = Vec::new();
     for (pointer, value, path) in cases {

@@ -2,7 +2,7 @@
 
 use crate::userns::mapped;
 use crate::{has_option, mount_on};
-use runtime_tests::{Config, Sandbox, json, raw, requires};
+use runtime_tests::{Config, Sandbox, Value, json, raw, requires};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -18,35 +18,28 @@ fn tree(s: &Sandbox) -> String {
     top
 }
 
+/// The probe's actions that look at each of these files.
+fn stats<'a>(paths: &[&'a str]) -> Vec<&'a str> {
+    paths.iter().flat_map(|path| ["--", "stat", path]).skip(1).collect()
+}
+
+fn owner(line: &Value) -> (u64, u64) {
+    (line["uid"].as_u64().unwrap(), line["gid"].as_u64().unwrap())
+}
+
 #[test]
 fn idmap_takes_the_container_s_maps_and_ridmap_those_of_the_tree() {
     requires!(Spec(1, 2), RuncLike, UserNamespace, Kernel(5, 12));
     let s = Sandbox::new();
     let source = tree(&s);
-    let actions = [
-        "stat",
-        "/a/file",
-        "--",
-        "stat",
-        "/a/sub/file",
-        "--",
-        "stat",
-        "/b/file",
-        "--",
-        "stat",
-        "/b/sub/file",
-        "--",
-        "stat",
-        "/c/file",
-    ];
+    let actions = stats(&["/a/file", "/a/sub/file", "/b/file", "/b/sub/file", "/c/file"]);
     let config = Config::probe(&actions)
         .mount("/a", "bind", &source, &["rbind", "idmap"])
         .mount("/b", "bind", &source, &["rbind", "ridmap"])
         .mount("/c", "bind", &source, &["rbind"]);
     let (id, b) = mapped(&s, config);
     let lines = s.run_bundle(&id, &b).expect_ok().lines();
-    let owners: Vec<_> =
-        lines.iter().map(|l| (l["uid"].as_u64().unwrap(), l["gid"].as_u64().unwrap())).collect();
+    let owners: Vec<_> = lines.iter().map(owner).collect();
     let (root, nobody) = ((0, 0), (65_534, 65_534));
     assert_eq!(owners, [root, nobody, root, root, nobody]);
 }
@@ -61,26 +54,15 @@ fn a_mount_s_own_maps_for_a_whole_tree() {
             "uidMappings": [{"containerID": 0, "hostID": 7000, "size": 10}],
             "gidMappings": [{"containerID": 0, "hostID": 8000, "size": 10}]})
     };
-    let actions = [
-        "stat",
-        "/a/file",
-        "--",
-        "stat",
-        "/a/sub/file",
-        "--",
-        "stat",
-        "/b/sub/file",
-        "--",
-        "create",
-        "/a/new",
-    ];
+    let mut actions = stats(&["/a/file", "/a/sub/file", "/b/sub/file"]);
+    actions.extend(["--", "create", "/a/new"]);
     let config = Config::probe(&actions)
         .push("/mounts", mount("/a", &["rbind", "idmap"]))
         .push("/mounts", mount("/b", &["rbind", "ridmap"]))
         .capabilities(&["CAP_DAC_OVERRIDE"]);
     let lines = s.probe(config);
-    let owner = |i: usize| (lines[i]["uid"].as_u64().unwrap(), lines[i]["gid"].as_u64().unwrap());
-    assert_eq!([owner(0), owner(1), owner(2)], [(7000, 8000), (0, 0), (7000, 8000)]);
+    let owners: Vec<_> = lines[..3].iter().map(owner).collect();
+    assert_eq!(owners, [(7000, 8000), (0, 0), (7000, 8000)]);
     assert_eq!(lines[3]["errno"], "EOVERFLOW", "root has no id there");
 }
 
