@@ -19,6 +19,17 @@ fn plan_is_human_and_json() {
     assert_eq!(plan, again, "the same plan twice");
 }
 
+/// An error names a masked path by its place in config.json.
+#[test]
+fn masked_paths_are_in_their_order_and_once() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let paths = json!(["/z", "/a//b", "/z", "/a/b", "/c"]);
+    let (_, b) = s.bundle(Config::default().set("/linux/maskedPaths", paths));
+    let plan = s.bare_call().args(["plan", "--format", "json"]).arg(&b.dir).run().expect_ok().json();
+    assert_eq!(plan["masked"], json!(["/z", "/a/b", "/c"]));
+}
+
 #[test]
 fn plan_needs_no_root() {
     requires!(Krun);

@@ -298,12 +298,11 @@ fn keyring(buf: &mut PlanBuf, id: &str, keep: bool) {
 
 fn paths(buf: &mut PlanBuf, spec: &Spec) {
     let Some(linux) = spec.linux() else { return };
-    // Twice the same would be two mounts, one on the other.
+    // Twice the same would be two mounts, one on the other. (A tree, since a hash wants random numbers.)
     let each = |buf: &mut PlanBuf, paths: &Option<Vec<String>>| -> Vec<_> {
-        let mut all: Vec<_> = paths.iter().flatten().map(|path| mounts::clean(Path::new(path))).collect();
-        all.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
-        all.dedup_by(|a, b| a.as_os_str() == b.as_os_str());
-        all.iter().map(|path| buf.path(path)).collect()
+        let all: Vec<_> = paths.iter().flatten().map(|path| mounts::clean(Path::new(path))).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        all.iter().filter(|path| seen.insert(path.as_os_str())).map(|path| buf.path(path)).collect()
     };
     let masked = each(buf, linux.masked_paths());
     buf.plan.masked = buf.slice(&masked);
