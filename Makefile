@@ -34,7 +34,7 @@ check: ## format and lints, warnings are errors
 	cargo clippy --workspace --all-targets -- -D warnings
 
 test: deps ## everything natively and in both architectures' virtual machines
-	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full $(HOST)-systemd:systemd x86_64-newest:namespaces::
+	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full $(HOST)-systemd:systemd x86_64-newest:namespaces::,mount,rootfs::,terminal::,process::,masked
 
 test-native: deps ## unit tests and the runtime suite on this machine
 	sh $(VM)/test-all.sh native

@@ -4,7 +4,7 @@
 #   test-all.sh MACHINE...    native, ARCH-KERNEL (x86_64-stable, aarch64-newest …), ARCH-systemd,
 #                             or ARCH-full: only the tests that need its drivers and SELinux
 #
-# MACHINE:FILTER runs only the tests with FILTER in their name there, and not the processor question.
+# MACHINE:FILTER[,FILTER] runs only the tests with a FILTER in their name there, and not the processor question.
 # With `native` and more machines, a test that ran nowhere fails the whole.
 set -u
 
@@ -36,7 +36,7 @@ native() {
 for machine; do
     echo "=== $machine"
     filter=
-    case $machine in *:*) filter=${machine#*:} machine=${machine%%:*} ;; esac
+    case $machine in *:*) filter=$(echo "${machine#*:}" | tr , " ") machine=${machine%%:*} ;; esac
     case $machine in
     native) native || status=1 ;;
     *-full) KRUN_VM_PROCESSORS=true "$here/suite.sh" "${machine%-full}" full labels:: limits:: || status=1 ;;
