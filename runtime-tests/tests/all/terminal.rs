@@ -1,7 +1,7 @@
 //! Pseudo terminals: console sockets, the foreground, sizes, exec -t.
 
 use runtime_tests::container::eventually;
-use runtime_tests::invocation::json_lines;
+use runtime_tests::invocation::{Invocation, json_lines};
 use runtime_tests::{Config, Container, Sandbox, Value, json, raw, requires};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -239,6 +239,24 @@ fn exec_with_a_terminal_in_the_foreground() {
     let (text, _) = on_a_terminal(&s, &["exec", &c.id, "/probe", "report"], [33, 44], |_| ());
     let report: Value = json_lines(&text).remove(0);
     assert_eq!(report["tty"]["controlling"], false, "without -t there is no terminal: {}", report["tty"]);
+}
+
+/// The parent takes the terminal and stops it from ending lines with a carriage return: however
+/// slow that is (strace(1) makes it so), nothing has been written yet.
+#[test]
+fn a_foreground_terminal_is_set_up_before_the_program_runs() {
+    requires!(Krun, Program("strace"));
+    let s = Sandbox::new();
+    let c = s.start(Config::sleeper());
+    c.wait_ready();
+    let (id, b) = s.bundle(tty(&["report"]));
+    let bundle = b.dir.display().to_string();
+    for words in [&["run", "-b", &bundle, &id][..], &["exec", "-t", &c.id, "/probe", "report"]] {
+        let slow = ["-q", "-o", "/dev/null", "-e", "inject=ioctl:delay_enter=200000"];
+        let call = Invocation::new("strace".as_ref(), s.dir()).args(slow).arg(&s.runtime.path);
+        let out = call.arg("--root").arg(s.state_root()).args(words).run().expect_ok();
+        assert!(!out.stdout.contains('\r') && out.stdout.contains("\"umask\""), "{:?}", out.stdout);
+    }
 }
 
 #[test]

@@ -226,7 +226,8 @@ pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     keyring(&mut buf, request.id, request.no_new_keyring);
     process::plan(&mut buf, request.process)?;
     own_limits(&mut buf, request.process, user.is_some());
-    set(&mut buf, flag::READY_AHEAD, user.is_none() && !request.rdt);
+    let terminal = buf.plan.flags & flag::TERMINAL != 0;
+    set(&mut buf, flag::READY_AHEAD, user.is_none() && !request.rdt && !terminal);
     identity::plan(&mut buf, request.process, request.facts, user.is_some())?;
     sched::plan(&mut buf, request.process)?;
     sched::exec_affinity(&mut buf, request.process)?;
@@ -261,9 +262,10 @@ fn own_limits(buf: &mut PlanBuf, process: &Process, in_user: bool) {
 }
 
 /// Whether the parent can do its part (oom_score_adj, state.json) while the child builds the
-/// container: nothing else is asked for and answered before, and nothing of it would disturb.
+/// container: nothing else is asked for and answered before, and nothing of it would disturb. A
+/// terminal has to reach the parent, which sets it up, before the program writes to it.
 fn ready_ahead(buf: &PlanBuf, request: &Request<'_>, in_user: bool) -> bool {
-    let asks = flag::HELPER | flag::AWAIT_CGROUP | flag::AWAIT_HOOKS;
+    let asks = flag::HELPER | flag::AWAIT_CGROUP | flag::AWAIT_HOOKS | flag::TERMINAL;
     let late_tree = request.trees.iter().any(|tree| tree.tree < 0);
     buf.plan.flags & asks == 0 && !in_user && !late_tree && !request.rdt
 }
