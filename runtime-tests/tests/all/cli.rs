@@ -238,6 +238,36 @@ fn features_are_json_and_plausible() {
     assert!(f["ociVersionMin"].as_str().unwrap().starts_with("1."));
 }
 
+/// features.md of the runtime-spec; runc's has the same members.
+#[test]
+fn features_have_the_specification_s_members() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let f = s.bare_call().arg("features").run().expect_ok().json();
+    let keys = |v: &Value| v.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    let set = |names: &str| names.split(' ').map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    let top =
+        "annotations hooks linux mountOptions ociVersionMax ociVersionMin potentiallyUnsafeConfigAnnotations";
+    assert_eq!(keys(&f), set(top));
+    let linux = "apparmor capabilities cgroup intelRdt memoryPolicy mountExtensions namespaces netDevices seccomp selinux";
+    assert_eq!(keys(&f["linux"]), set(linux));
+    assert_eq!(keys(&f["linux"]["cgroup"]), set("rdma systemd systemdUser v1 v2"));
+    assert_eq!(
+        keys(&f["linux"]["seccomp"]),
+        set("actions archs enabled knownFlags operators supportedFlags")
+    );
+    // All of runc's mount options.
+    let options = "async atime bind defaults dev diratime dirsync exec idmap iversion lazytime loud mand \
+        noatime nodev nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid \
+        nosymfollow private ratime rbind rdev rdiratime relatime remount rexec ridmap rnoatime rnodev \
+        rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw \
+        rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared silent slave strictatime suid \
+        symfollow sync tmpcopyup unbindable";
+    let has = super::strings(&f["mountOptions"]);
+    let missing: Vec<_> = options.split_whitespace().filter(|o| !has.iter().any(|h| h == o)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn features_of_spec_1_3() {
     requires!(Spec(1, 3));

@@ -1,6 +1,6 @@
 //! state, list, ps, events, features: what the runtime says about containers.
 
-use runtime_tests::{Config, Sandbox, json, requires};
+use runtime_tests::{Config, Sandbox, Value, json, requires};
 
 #[test]
 fn state_has_all_its_fields() {
@@ -169,6 +169,67 @@ fn events_stats_in_the_schema_of_runc() {
     assert_eq!(e["data"]["pids"]["current"], 1);
     assert!(e["data"]["memory"]["usage"]["usage"].as_u64().unwrap() > 0);
     assert!(e["data"]["cpu"]["usage"]["total"].as_u64().unwrap() > 0);
+}
+
+/// The members of an object, sorted.
+fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// runc's types/events.go, with what it leaves out on cgroup v2.
+#[test]
+fn events_stats_have_runc_s_members_and_no_others() {
+    requires!(RuncLike, Controller("pids"), Controller("memory"), Controller("cpu"));
+    let s = Sandbox::new();
+    let c = s.start(Config::sleeper());
+    c.wait_ready();
+    let event = s.call(["events", "--stats", &c.id]).run().expect_ok().json();
+    assert_eq!(keys(&event), ["data", "id", "type"]);
+    let data = &event["data"];
+    let all = ["blkio", "cpu", "cpuset", "hugetlb", "intel_rdt", "memory", "network_interfaces", "pids"];
+    assert_eq!(keys(data), all);
+    for (member, allowed) in [
+        (&data["cpu"], &["psi", "throttling", "usage"][..]),
+        (&data["cpu"]["usage"], &["kernel", "total", "user"]),
+        (&data["memory"], &["cache", "psi", "raw", "swap", "usage"]),
+        (&data["memory"]["usage"], &["failcnt", "limit", "max", "usage"]),
+        (&data["memory"]["swap"], &["failcnt", "limit", "usage"]),
+        (&data["pids"], &["current", "limit"]),
+        (&data["blkio"], &["ioServiceBytesRecursive", "ioServicedRecursive", "psi"]),
+    ] {
+        let strange: Vec<_> = keys(member).into_iter().filter(|key| !allowed.contains(key)).collect();
+        assert!(strange.is_empty(), "{strange:?} in {member}");
+    }
+    let cpuset = [
+        "cpu_exclusive",
+        "mem_exclusive",
+        "mem_hardwall",
+        "memory_migrate",
+        "memory_pressure",
+        "memory_spread_page",
+        "memory_spread_slab",
+        "sched_load_balance",
+        "sched_relax_domain_level",
+    ];
+    assert_eq!(keys(&data["cpuset"]), cpuset);
+    assert_eq!((&data["network_interfaces"], &data["intel_rdt"]), (&Value::Null, &json!({})));
+}
+
+#[test]
+fn state_and_list_have_runc_s_members_and_no_others() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let all = ["bundle", "created", "id", "ociVersion", "owner", "pid", "rootfs", "status"];
+    let c = s.create(Config::default().remove("/annotations"));
+    assert_eq!(keys(&c.state()), all);
+    assert_eq!(keys(&s.call(["list", "-f", "json"]).run().expect_ok().json()[0]), all);
+    let noted = s.create(Config::default().set("/annotations", json!({"a": "b"})));
+    assert_eq!(noted.state()["annotations"], json!({"a": "b"}));
+    for command in [&["list", "--format", "yaml"][..], &["ps", "--format", "yaml", &c.id]] {
+        s.call(command.iter().copied()).run().expect_code(1).expect_error("invalid format option");
+    }
 }
 
 #[test]

@@ -73,24 +73,51 @@ fn follow(container: &Container, cgroup: &Cgroup, interval: Duration) -> Outcome
     }
 }
 
-/// Go's durations with one unit: `5s`, `100ms`, `2m`, `1h`; a bare number is seconds.
+/// How often; greater than 0.
 fn interval(parsed: &Parsed) -> Result<Duration, ArgsError> {
     let text = parsed.value("interval").unwrap_or("5s");
-    let wrong = || ArgsError::Value {
+    let time = seconds(text).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| !time.is_zero()).ok_or_else(|| ArgsError::Value {
         flag: "interval".into(),
         value: text.into(),
-        expected: "a time greater than 0, for example 5s or 500ms,",
-    };
-    let unit = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "" | "s" => 1.0,
-        "ms" => 1e-3,
-        "us" | "µs" => 1e-6,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)
+        expected: "a time greater than 0, for example 5s or 1m30s,",
+    })
+}
+
+/// Go's durations (`1m30s`, `100ms`); a bare number is seconds.
+fn seconds(text: &str) -> Option<f64> {
+    let digit = |letter: char| letter.is_ascii_digit() || letter == '.';
+    let (mut sum, mut rest) = (0.0, text);
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(|c| !digit(c)).unwrap_or(rest.len()));
+        let (unit, tail) = tail.split_at(tail.find(digit).unwrap_or(tail.len()));
+        let scale = match unit {
+            "" | "s" => 1.0,
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        sum += number.parse::<f64>().ok()? * scale;
+        rest = tail;
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_go_s() {
+        assert_eq!(seconds("5"), Some(5.0));
+        assert_eq!(seconds("1m30s"), Some(90.0));
+        assert_eq!(seconds("1h1.5s"), Some(3601.5));
+        assert_eq!(seconds("250ms"), Some(0.25));
+        for wrong in ["s", "5x", "-1s", "1..s", "m5"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
 }
