@@ -28,7 +28,7 @@ pub fn list(root: &Path) -> Result<Vec<Listed>, ContainerError> {
         let others: Vec<_> = others.collect();
         listed.extend(look_at(&listing, first));
         for (ids, other) in others {
-            // Where no thread can be had (pids.max), and so it is done here.
+            // Where no thread can be had (pids.max), it is done here.
             listed.extend(
                 other.and_then(|thread| thread.join().ok()).unwrap_or_else(|| look_at(&listing, ids)),
             );

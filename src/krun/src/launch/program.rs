@@ -19,7 +19,7 @@ const MFD_EXEC: u32 = 0x10;
 /// is being born, and what nobody can change (CVE-2019-5736).
 ///
 /// # Errors
-/// memfd_create(2), write(2), fcntl(2); EACCES under vm.memfd_noexec=2.
+/// memfd_create(2), pwrite(2), fcntl(2); EACCES under vm.memfd_noexec=2.
 pub fn memfd(plan: &[u8]) -> Result<OwnedFd, LaunchError> {
     const { assert!(KRUN_INIT.len() <= FILE_OFFSET) };
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
