@@ -20,3 +20,13 @@ fn a_mount_in_a_tmpfs_that_is_covered_later() {
     }
     assert_eq!(r["mounts"].as_array().unwrap().iter().filter(|m| m["target"] == "/t").count(), 2);
 }
+
+/// Nothing says that the second tmpfs has mounts in it: what is made in the first would be out of sight.
+#[test]
+fn a_mount_where_a_tmpfs_was_covered_is_in_what_covers_it() {
+    let s = Sandbox::new();
+    let mounts = [("/t", "1m"), ("/t/a", "2m"), ("/t", "4m"), ("/u", "1m"), ("/t/c", "5m")];
+    let config = Config::probe(&["create", "/t/c/file"]);
+    let lines = s.probe(mounts.iter().fold(config, |config, (target, size)| with(config, target, size)));
+    assert_eq!(lines[0]["ok"], true, "{lines:?}");
+}
