@@ -8,10 +8,7 @@
 #   KRUN, SHIM     the programs under test (default: the workspace's build of
 #                  profile KRUN_PROFILE, debug)
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-top=$(cd "$here/../.." && pwd)
-target=${CARGO_TARGET_DIR:-$top/target}/$(uname -m)-unknown-linux-gnu/${KRUN_PROFILE:-debug}
-: "${KRUN:=$target/krun}" "${SHIM:=$target/containerd-shim-krun-v2}"
+. "$(dirname "$0")/under-test.sh"
 engines=("$@")
 [ $# -gt 0 ] || engines=(containerd docker podman conmon cri)
 

@@ -2,10 +2,7 @@
 # vm.sh [ENGINE...]: run.sh in a virtual machine, which has every controller on
 # cgroup v2: Docker's limits, CRI of containerd 2. ENGINES_SUITE is sid unless set.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-top=$(cd "$here/../.." && pwd)
-target=${CARGO_TARGET_DIR:-$top/target}/$(uname -m)-unknown-linux-gnu/${KRUN_PROFILE:-debug}
-: "${KRUN:=$target/krun}" "${SHIM:=$target/containerd-shim-krun-v2}"
+. "$(dirname "$0")/under-test.sh"
 engines=("$@")
 [ $# -gt 0 ] || engines=(docker podman conmon cri)
 # With the suite named, everything is unpacked that the engines need: the
