@@ -163,6 +163,14 @@ impl Sandbox {
         self.start_bundle(&id, &bundle)
     }
 
+    /// A container that sleeps, and has said that it does.
+    #[track_caller]
+    pub fn sleeping(&self) -> Container<'_> {
+        let container = self.start(Config::sleeper());
+        container.wait_ready();
+        container
+    }
+
     /// `run --detach` of a bundle made before.
     #[track_caller]
     pub fn start_bundle(&self, id: &str, bundle: &Bundle) -> Container<'_> {

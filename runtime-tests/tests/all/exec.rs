@@ -163,8 +163,7 @@ fn exec_process_json_umask_and_oom_score() {
 #[test]
 fn exec_detached_with_a_pid_file() {
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let file = s.path("exec.pid");
     c.exec_with(&["--detach", "--pid-file", &file], &["/probe", "exit", "9"]).expect_code(0);
     let pid: i32 = std::fs::read_to_string(&file).unwrap().parse().unwrap();
@@ -272,8 +271,7 @@ fn exec_of_a_shell_script() {
 #[test]
 fn ten_execs_at_once() {
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let running: Vec<_> =
         (0..10).map(|i| c.exec_call(&[], &["/probe", "exit", &i.to_string()]).start()).collect();
     for (i, r) in (0..).zip(running) {

@@ -162,8 +162,7 @@ fn time_offsets_without_the_namespace_are_refused() {
 #[test]
 fn exec_joins_every_namespace() {
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let r = &c.exec_probe(&["report"])[0];
     for kind in ["pid", "net", "ipc", "uts", "mnt", "cgroup"] {
         let theirs = std::fs::read_link(format!("/proc/{}/ns/{kind}", c.pid())).unwrap();

@@ -83,8 +83,7 @@ fn list_survives_a_stopped_and_a_foreign_entry() {
 fn ps_as_json_and_as_a_table() {
     requires!(Program("ps"));
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let pids = s.call(["ps", "--format", "json", &c.id]).run().expect_ok().json();
     assert_eq!(pids, json!([c.pid()]));
     let table = s.call(["ps", &c.id]).run().expect_ok().stdout;
@@ -110,8 +109,7 @@ fn ps_with_options_of_ps() {
 #[test]
 fn pause_and_resume() {
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     c.call(["resume"]).run().expect_code(1);
     c.call(["pause"]).run().expect_ok();
     assert_eq!(c.status(), "paused");
@@ -148,8 +146,7 @@ fn delete_force_of_a_paused_container() {
 fn exec_into_a_paused_container_when_told_so() {
     requires!(RuncLike);
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     c.call(["pause"]).run().expect_ok();
     let call = c.exec_call(&["--ignore-paused"], &["/probe", "exit", "6"]).start();
     std::thread::sleep(std::time::Duration::from_millis(100));
@@ -161,8 +158,7 @@ fn exec_into_a_paused_container_when_told_so() {
 fn events_stats_in_the_schema_of_runc() {
     requires!(RuncLike, Controller("pids"), Controller("memory"), Controller("cpu"));
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let e = s.call(["events", "--stats", &c.id]).run().expect_ok().json();
     assert_eq!(e["type"], "stats");
     assert_eq!(e["id"], c.id.as_str());
@@ -183,8 +179,7 @@ fn keys(object: &Value) -> Vec<&str> {
 fn events_stats_have_runc_s_members_and_no_others() {
     requires!(RuncLike, Controller("pids"), Controller("memory"), Controller("cpu"));
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let event = s.call(["events", "--stats", &c.id]).run().expect_ok().json();
     assert_eq!(keys(&event), ["data", "id", "type"]);
     let data = &event["data"];

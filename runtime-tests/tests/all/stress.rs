@@ -59,8 +59,7 @@ fn two_creates_of_one_id_at_once() {
 #[test]
 fn a_hundred_execs() {
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let before = leftovers::before();
     for i in 0..100 {
         c.exec(&["/probe", "exit", &(i % 7).to_string()]).expect_code(i % 7);
