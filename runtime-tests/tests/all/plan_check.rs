@@ -162,7 +162,7 @@ fn the_child_s_system_calls_are_few_and_none_is_for_memory() {
     let s = Sandbox::new();
     let (id, b) = s.bundle(Config::probe(&["exit", "0"]));
     let trace = s.path("trace");
-    let call = runtime_tests::invocation::Invocation::new("/usr/bin/strace".as_ref(), s.dir());
+    let call = runtime_tests::invocation::Invocation::new("strace".as_ref(), s.dir());
     let call = call
         .args(["-f", "-o", &trace])
         .arg(&s.runtime.path)

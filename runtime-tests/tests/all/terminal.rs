@@ -212,8 +212,7 @@ fn signals_to_a_foreground_run_are_forwarded() {
 #[test]
 fn exec_with_a_terminal_by_console_socket() {
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let console = Console::new(&s);
     let pid_file = s.path("pid");
     let flags = ["--tty", "--detach", "--pid-file", &pid_file, "--console-socket", &console.path];
@@ -230,8 +229,7 @@ fn exec_with_a_terminal_by_console_socket() {
 #[test]
 fn exec_with_a_terminal_in_the_foreground() {
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let (text, code) =
         on_a_terminal(&s, &["exec", "-t", &c.id, "/probe", "report", "--", "exit", "9"], [33, 44], |_| ());
     assert_eq!(code, 9, "{text}");
@@ -247,8 +245,7 @@ fn exec_with_a_terminal_in_the_foreground() {
 fn a_foreground_terminal_is_set_up_before_the_program_runs() {
     requires!(Krun, Program("strace"));
     let s = Sandbox::new();
-    let c = s.start(Config::sleeper());
-    c.wait_ready();
+    let c = s.sleeping();
     let (id, b) = s.bundle(tty(&["report"]));
     let bundle = b.dir.display().to_string();
     for words in [&["run", "-b", &bundle, &id][..], &["exec", "-t", &c.id, "/probe", "report"]] {
