@@ -59,7 +59,7 @@ cp -L "$emulator/usr/bin/qemu-$foreign-static" "$stage/processors/qemu-user"
 cat > "$stage/suite" <<GUEST
 export KRUN_UNDER_TEST=/krun/krun KRUN_SHIM_UNDER_TEST=/krun/containerd-shim-krun-v2 KRUN_PROBE=/krun/probe KRUN_BUSYBOX=/bin/busybox
 export KRUN_TEST_TMP=/data/tmp TMPDIR=/data/tmp KRUN_TEST_SKIPS=/out/skips RUST_TEST_THREADS=${KRUN_VM_THREADS:-2}
-export KRUN_SHIM_UNDER_TEST=/krun/containerd-shim-krun-v2 KRUN_SHIM_EXECS=100
+export KRUN_SHIM_EXECS=100 KRUN_FAULTS_DIVIDED=20
 export KRUN_TEST_SLOW=1 RUST_BACKTRACE=0
 failed=0
 for program in /krun/tests/*; do

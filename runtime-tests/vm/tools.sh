@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints a directory to lay over the root of a test machine: Debian's programs that
-# busybox has no match for (newuidmap, ip and rdma, apparmor_parser, mke2fs), and their libraries.
+# busybox has no match for (newuidmap, ip and rdma, apparmor_parser, mke2fs, strace), and their libraries.
 #
 #   tools.sh ARCH
 set -eu
@@ -20,7 +20,7 @@ rm -rf "$dir"
 mkdir -p "$dir/root"
 # By the suite's name, not `host`: what the host has installed would be left out.
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-"$here/debs.sh" closure "$suite" "$deb_arch" "$dir/debs" uidmap iproute2 e2fsprogs
+"$here/debs.sh" closure "$suite" "$deb_arch" "$dir/debs" uidmap iproute2 e2fsprogs strace
 "$here/debs.sh" only "$suite" "$deb_arch" "$dir/debs" apparmor libstdc++6
 
 # Copies a file to the tools, and whatever libraries it names. Merged /usr moves files from suite to suite;
@@ -35,7 +35,7 @@ take() {
         take "$library" "/lib/$arch-linux-gnu"
     done
 }
-for program in newuidmap newgidmap ip rdma apparmor_parser mke2fs; do take "$program" /sbin; done
+for program in newuidmap newgidmap ip rdma apparmor_parser mke2fs strace; do take "$program" /sbin; done
 loader=$(readelf -l "$dir/root/sbin/ip" | sed -n 's/.*program interpreter: \(.*\)\]/\1/p')
 take "$(basename "$loader")" "$(dirname "$loader")"
 rm -rf "$dir/debs"
