@@ -59,7 +59,8 @@ fn run(insns: &[Insn], typ: i32, major: u32, minor: u32, access: u8) -> bool {
             0xa4 => low(regs[dst] ^ imm),
             0x4c => low(regs[dst] | regs[src]),
             0x07 => regs[dst].wrapping_add(imm),
-            0x47 => regs[dst] | imm,
+            0x04 => low(regs[dst].wrapping_add(imm)),
+            0x57 => regs[dst] & imm,
             0xa7 => regs[dst] ^ imm,
             0x87 => regs[dst].wrapping_neg(),
             0x77 => regs[dst] >> imm,
@@ -83,7 +84,7 @@ fn random_rules(seed: &mut u64) -> String {
         *seed ^= *seed << 17;
         (*seed >> 20) % n
     };
-    let numbers = ["-1", "0", "1", "3", "5", "136", "4294967295", "99999999999"];
+    let numbers = ["-1", "0", "1", "2", "3", "136", "4294967295", "99999999999"];
     let accesses = ["rwm", "r", "w", "m", "rw", "mw"];
     let rules: Vec<String> = (0..next(9))
         .map(|_| {
@@ -111,8 +112,8 @@ fn programs_agree_with_the_rules() {
             assert!(load(insns).is_ok(), "{json}: {}", verifier_log(insns));
         }
         for typ in [CHAR, BLOCK] {
-            for major in [0, 1, 3, 5, 7, 136] {
-                for minor in [0, 1, 2, 3, 200] {
+            for major in [0, 1, 2, 3, 4, 136] {
+                for minor in [0, 1, 2, 3, 4, 200] {
                     for access in 1..=7 {
                         let wanted = verdict(&resources, typ, major, minor, access);
                         let got = compiled.as_ref().is_none_or(|insns| run(insns, typ, major, minor, access));
@@ -128,7 +129,7 @@ fn programs_agree_with_the_rules() {
 fn default_rules_make_a_small_program_without_jumps() {
     let plain = compile(r#"[{"allow":false,"access":"rwm"}]"#);
     assert_eq!(plain, compile("[]"));
-    assert!(plain.len() <= 80, "{} instructions", plain.len());
+    assert!(plain.len() <= 64, "{} instructions", plain.len());
     // Jumps are the class 5 and 6; an exit is the only one, at the end.
     let jumps = plain.iter().filter(|insn| matches!(insn.code & 7, 5 | 6)).count();
     assert_eq!((jumps, plain.last().map(|insn| insn.code)), (1, Some(0x95)));
