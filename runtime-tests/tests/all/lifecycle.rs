@@ -245,6 +245,23 @@ fn delete_force_of_a_missing_container_is_fine() {
 }
 
 #[test]
+fn a_run_that_was_deleted_leaves_the_next_one_of_its_name_alone() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let (id, bundle) = s.bundle(Config::sleeper());
+    let run = s.call(["run", "--bundle"]).arg(&bundle.dir).arg(&id).start();
+    assert!(eventually(|| run.stdout().contains("ready")));
+    // It looks at what became of its container only when somebody else has taken the name.
+    raw::kill(run.pid(), libc::SIGSTOP).unwrap();
+    s.call(["delete", "--force", &id]).run().expect_ok();
+    let next = s.start_bundle(&id, &bundle);
+    raw::kill(run.pid(), libc::SIGCONT).unwrap();
+    run.wait().expect_code(137);
+    assert_eq!(next.status(), "running");
+    next.delete(&["--force"]).expect_ok();
+}
+
+#[test]
 fn delete_removes_sub_cgroups() {
     let s = Sandbox::new();
     let c = s.start(Config::sleeper());

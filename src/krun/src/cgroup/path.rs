@@ -109,11 +109,12 @@ fn unescape(field: &str) -> String {
 /// sibling of krun's own cgroup if it is relative (a cgroup with processes
 /// can't have limited children), and for the systemd driver
 /// `slice:prefix:name`. Without it: the relative path `ID`, or the scope
-/// `krun-ID.scope`.
+/// `krun-ID.scope`. `mount` is what [`mountpoint`] says.
 ///
 /// # Errors
 /// No cgroup2 mount, or a path that doesn't fit the driver.
 pub fn locate(
+    mount: Result<PathBuf, CgroupError>,
     cgroups_path: Option<&str>,
     id: &str,
     driver: Driver,
@@ -130,7 +131,7 @@ pub fn locate(
     if driver == Driver::Disabled {
         return Ok(location);
     }
-    location.mount = mountpoint()?;
+    location.mount = mount?;
     if driver == Driver::Systemd {
         let (scope, path) = systemd::unit_of(given, id, rootless)?;
         // A user's units lie below that user's service manager.
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn absolute_and_default_paths() {
-        let at = |path, rootless| locate(path, "c1", Driver::Cgroupfs, rootless).unwrap();
+        let at = |path, rootless| locate(mountpoint(), path, "c1", Driver::Cgroupfs, rootless).unwrap();
         assert_eq!(at(Some("/a/b"), false).path, "/a/b");
         assert!(at(None, true).optional && !at(Some("/x"), true).optional);
         let beside = at(Some("a/b"), false).path;
@@ -253,7 +254,7 @@ mod tests {
         let default = parent.join("c1");
         assert_eq!(at(None, false).path, default.to_str().unwrap());
         assert_eq!(at(Some(""), false).path, default.to_str().unwrap());
-        let off = locate(None, "c1", Driver::Disabled, false).unwrap();
+        let off = locate(Err(CgroupError::NoMount), None, "c1", Driver::Disabled, false).unwrap();
         assert_eq!(off.path, "");
     }
 

@@ -10,7 +10,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use oci_spec::runtime::{Hook, Hooks, LinuxNamespaceType, LinuxResources};
 
-use super::born::{Born, Joins, Scope};
+use super::born::{Born, Joins, Record, Scope};
 use super::create::{Command, Created, Undo};
 use super::hooks::Output;
 use super::idmap::Maps;
@@ -65,7 +65,7 @@ impl Launch<'_> {
         // Before anything else exists: what is left if krun is killed from here
         // on is named by this file, and `delete --force` removes it. There is no
         // older state to be kept whole, and a torn one has nothing to name.
-        dir.write_file(STATE, &template.bytes).map_err(write)?;
+        let file = dir.write_file(STATE, &template.bytes).map_err(write)?;
         if let Some(program) = self.program {
             dir.write_file(filter::FILE, &filter::to_bytes(program)).map_err(write)?;
         }
@@ -111,7 +111,7 @@ impl Launch<'_> {
         let mut born = Born {
             limits: spec.process().as_ref().map(|p| Limits::new(p, frozen.view().plan)).unwrap_or_default(),
             maps,
-            record: Some((dir, template)),
+            record: Some(Record { dir, file, template, stale: false }),
             agent: state.details.agent.clone(),
             state,
             hooks,
@@ -172,7 +172,7 @@ impl Launch<'_> {
     ) -> Result<Created, LaunchError> {
         let pidfd =
             owned::own(spawned.pidfd).map_err(|e| LaunchError::call("keep the pidfd", "pidfd_open", e.0))?;
-        let mut created = Created { pid: spawned.pid, pidfd, console, notify: None, state };
+        let mut created = Created { pid: spawned.pid, pidfd, console, notify: None, state, dir: None };
         if let Err(error) = self.deliver(&mut created) {
             let pidfd = Fd(created.pidfd.as_raw_fd());
             let _ = krun_sys::process::pidfd_send_signal(pidfd, nix::libc::SIGKILL);

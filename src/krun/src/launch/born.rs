@@ -26,8 +26,8 @@ pub struct Born<'a> {
     pub limits: Limits,
     /// Id maps of a new user namespace.
     pub maps: Option<Maps>,
-    /// Where its state is written, and the state with room for the pid. None for exec.
-    pub record: Option<(&'a StateDir, Template)>,
+    /// Its state.json. None for exec.
+    pub record: Option<Record<'a>>,
     /// The state, for hooks and agents.
     pub state: State,
     /// prestart and createRuntime hooks, in this order.
@@ -53,6 +53,30 @@ pub struct Born<'a> {
     pub sources: Option<Sources<'a>>,
     /// The status that hooks and agents are told.
     pub status: &'static str,
+}
+
+/// What was written down about the container before it had a process.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// Its state directory.
+    pub dir: &'a StateDir,
+    /// state.json, open for writing.
+    pub file: OwnedFd,
+    /// What is in it, with room for the process's identity.
+    pub template: Template,
+    /// The template has changed since.
+    pub stale: bool,
+}
+
+impl Record<'_> {
+    /// Writes down which process it is. Allocates nothing.
+    fn identify(&mut self, process: Identity) -> nix::Result<()> {
+        self.template.patch(process);
+        match self.stale {
+            true => self.dir.write_bytes(&self.template.bytes),
+            false => self.template.write_numbers(&self.file),
+        }
+    }
 }
 
 /// How a process comes into its cgroup.
@@ -114,8 +138,8 @@ impl Host for Born<'_> {
                 }
                 // systemd says where the scope came to lie.
                 self.state.head.cgroup = cgroup.location().clone();
-                if let Some((_, template)) = &mut self.record {
-                    *template = self.state.render_template();
+                if let Some(record) = &mut self.record {
+                    (record.template, record.stale) = (self.state.render_template(), true);
                 }
                 scope.made = Some(cgroup);
                 Ok(())
@@ -153,11 +177,14 @@ impl Host for Born<'_> {
             pause(|| rdt.add(pid))?;
         }
         self.limits.set(pid)?;
-        let Some((dir, template)) = &mut self.record else { return Ok(()) };
-        template.patch(self.state.head.identity());
-        dir.write_bytes(&template.bytes).map_err(|errno| {
+        let Some(record) = &mut self.record else { return Ok(()) };
+        record.identify(self.state.head.identity()).map_err(|errno| {
             window::leave();
-            LaunchError::call(format!("write {}/state.json", dir.path().display()), "write", errno as i32)
+            LaunchError::call(
+                format!("write {}/state.json", record.dir.path().display()),
+                "write",
+                errno as i32,
+            )
         })
     }
 

@@ -1,7 +1,7 @@
 //! `create`, and the first half of `run`.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 
@@ -32,6 +32,8 @@ pub struct Created {
     pub(super) notify: Option<Proxy>,
     /// What was written to state.json.
     pub state: State,
+    /// Its state directory.
+    pub(super) dir: Option<StateDir>,
 }
 
 /// Creates a container that waits for [`super::start`].
@@ -78,7 +80,8 @@ impl Drop for Undo {
 pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, LaunchError> {
     let mut timing = Timing::begin();
     let mut bundle = bundle::load(&options.bundle, options.config.as_deref())?;
-    let facts = Facts::probe(cgroup::mountpoint().unwrap_or_else(|_| PathBuf::from("/sys/fs/cgroup")));
+    let mount = cgroup::mountpoint();
+    let facts = Facts::probe(mount.as_ref().map_or(Path::new("/sys/fs/cgroup"), PathBuf::as_path).to_owned());
     // Root of a user namespace (rootless podman) needs none of its own: its engine has made one.
     let rootless = !nix::unistd::geteuid().is_root();
     bundle::validate(&bundle, Caller { rootless, no_pivot: options.no_pivot })?;
@@ -99,7 +102,7 @@ pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, 
         Rootless::Yes => true,
         Rootless::No => false,
     };
-    let location = locate(options, &bundle.spec, rootless)?;
+    let location = locate(mount, options, &bundle.spec, rootless)?;
     timing.mark("load");
 
     let dir = StateDir::create(&options.host.root, &options.id)?;
@@ -120,7 +123,7 @@ pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, 
         // piece by piece, which would copy page after page that the child shares.
         std::mem::forget(bundle);
     }
-    undo.dir = None;
+    created.dir = undo.dir.take();
     undo.cgroup = None;
     undo.rdt = None;
     Ok(created)
@@ -154,7 +157,12 @@ fn add_env(spec: &mut Spec, handed: &Inherited) {
     }
 }
 
-fn locate(options: &CreateOptions, spec: &Spec, rootless: bool) -> Result<Location, CgroupError> {
+fn locate(
+    mount: Result<PathBuf, CgroupError>,
+    options: &CreateOptions,
+    spec: &Spec,
+    rootless: bool,
+) -> Result<Location, CgroupError> {
     let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
     let path = path.map(|path| path.to_string_lossy());
     let driver = match options.host.cgroup_driver {
@@ -162,5 +170,5 @@ fn locate(options: &CreateOptions, spec: &Spec, rootless: bool) -> Result<Locati
         CgroupDriver::Systemd => Driver::Systemd,
         CgroupDriver::Disabled => Driver::Disabled,
     };
-    cgroup::locate(path.as_deref(), options.id.as_str(), driver, rootless)
+    cgroup::locate(mount, path.as_deref(), options.id.as_str(), driver, rootless)
 }

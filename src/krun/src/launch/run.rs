@@ -4,7 +4,6 @@ use std::os::fd::AsFd as _;
 
 use super::create::{Command, launch};
 use super::{LaunchError, RunOptions, foreground, hooks};
-use crate::state::StateDir;
 
 /// Runs a container. In the foreground the exit code of its process comes back
 /// and the container is removed; detached it is 0 once the program runs.
@@ -34,8 +33,8 @@ pub fn run(options: &RunOptions) -> Result<u8, LaunchError> {
     };
     let code =
         foreground::attend(&watch, &created.pidfd, state.head.pid, created.console, created.notify.as_ref());
-    if !options.keep {
-        let dir = StateDir::open(&options.create.host.root, &options.create.id)?;
+    // Somebody else may have deleted it meanwhile, and the id be another container's by now.
+    if let Some(dir) = created.dir.filter(|dir| !options.keep && !dir.is_removed()) {
         super::remove(dir, &state)?;
     }
     // Like the specification, for the kernel to take back.

@@ -101,10 +101,16 @@ impl StateDir {
         })?;
         let lock = Flock::lock(fd, FlockArg::LockExclusive)
             .map_err(|(_, errno)| call("flock", &self.path)(errno))?;
-        if fstat(&self.fd).map_err(call("fstat", &self.path))?.st_nlink == 0 {
+        if self.is_removed() {
             return Err(self.gone());
         }
         Ok(Lock(lock))
+    }
+
+    /// Whether the container was deleted since this was opened; another one may have its name.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        fstat(&self.fd).is_ok_and(|st| st.st_nlink == 0)
     }
 
     fn gone(&self) -> StateError {
@@ -166,16 +172,16 @@ impl StateDir {
     /// # Errors
     /// The errno of openat(2), write(2) or renameat(2).
     pub fn write_bytes(&self, bytes: &[u8]) -> Result<(), Errno> {
-        self.write_file(TEMPORARY, bytes)?;
+        drop(self.write_file(TEMPORARY, bytes)?);
         renameat(&self.fd, TEMPORARY, &self.fd, STATE)
     }
 
-    /// Writes a file of the directory, 0600. Allocates nothing. Not whole under a crash: only for files that are
-    /// written before `state.json` names them.
+    /// Writes a file of the directory, 0600, which comes back open. Allocates nothing. Not whole under a crash: only for
+    /// files that are written before `state.json` names them.
     ///
     /// # Errors
     /// The errno of openat(2) or write(2).
-    pub fn write_file(&self, name: &CStr, bytes: &[u8]) -> Result<(), Errno> {
+    pub fn write_file(&self, name: &CStr, bytes: &[u8]) -> Result<OwnedFd, Errno> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(&self.fd, name, flags, Mode::from_bits_truncate(0o600))?;
         let mut rest = bytes;
@@ -186,7 +192,7 @@ impl StateDir {
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(())
+        Ok(file)
     }
 
     /// Whether a file is there.
@@ -233,7 +239,7 @@ impl AsFd for StateDir {
 /// Reads a file into a buffer that may have been used before.
 pub(super) fn read_whole(file: &OwnedFd, bytes: &mut Vec<u8>) -> Result<(), Errno> {
     // One read(2) is enough for nearly every state: a short read of a regular file is its end.
-    bytes.resize(bytes.capacity().max(8192), 0);
+    bytes.resize(bytes.len().max(4096), 0);
     let mut filled = 0;
     while filled < bytes.len() {
         let room = bytes.get_mut(filled..).unwrap_or_default();

@@ -2,6 +2,10 @@
 //! may be allocated, so the numbers that are only known then have fields of fixed width, filled with spaces.
 use std::io::Write as _;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::sys::uio::pwrite;
 
 use super::State;
 use super::process::Identity;
@@ -36,6 +40,24 @@ impl Template {
         });
         bytes.extend_from_slice(rest);
         Self { bytes, fields }
+    }
+
+    /// Writes the numbers over those of a file with this content; the rest is the same. The pid comes last: with a torn
+    /// one, or one without what names the process for good, somebody else's process could be taken for the container's.
+    /// Allocates nothing.
+    ///
+    /// # Errors
+    /// The kernel's, of pwrite(2).
+    pub fn write_numbers(&self, file: &OwnedFd) -> Result<(), Errno> {
+        let [pid, start_time, inode] = &self.fields;
+        for range in [start_time.start..inode.end, pid.clone()] {
+            let (at, numbers) = (range.start as i64, self.bytes.get(range).unwrap_or_default());
+            // So little is written whole, and without waiting.
+            if pwrite(file, numbers, at)? != numbers.len() {
+                return Err(Errno::EIO);
+            }
+        }
+        Ok(())
     }
 
     /// Fills in the numbers. Allocates nothing.

@@ -65,6 +65,24 @@ fn a_template_is_valid_json_before_and_after_patching() {
 }
 
 #[test]
+fn the_numbers_are_written_over_those_of_the_file() {
+    let root = scratch("numbers");
+    let dir = StateDir::create(&root, &ContainerId::new("c1").unwrap()).unwrap();
+    let mut template = sample().render_template();
+    let file = dir.write_file(STATE, &template.bytes).unwrap();
+    for (pid, start_time, inode) in [(i32::MAX, 1, u64::MAX), (1, u64::MAX, 0)] {
+        template.patch(process::Identity { pid, start_time, inode });
+        template.write_numbers(&file).unwrap();
+        assert_eq!(dir.read(STATE).unwrap(), template.bytes);
+    }
+    assert!(!dir.is_removed());
+    let other = StateDir::open(&root, &ContainerId::new("c1").unwrap()).unwrap();
+    dir.remove().unwrap();
+    assert!(other.is_removed());
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
 fn a_container_directory_is_private_and_unique() {
     let root = scratch("dir");
     let id = ContainerId::new("c1").unwrap();

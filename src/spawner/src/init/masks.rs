@@ -20,46 +20,44 @@ const RDONLY: u32 = libc::MOUNT_ATTR_RDONLY as u32;
 const CLONE: u32 = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 
 /// Covers each masked path: a file with /dev/null, a directory with an empty
-/// read-only tmpfs that all of them share.
+/// read-only tmpfs. All files share one mount's source, and all directories.
 pub fn mask_all(birth: &Birth<'_>) -> Result<(), Fail> {
-    let mut empty = None;
+    let (mut null, mut empty) = (None, None);
     for (i, masked) in birth.view.arena.slice(birth.view.plan.masked).iter().enumerate() {
         let i = index(i);
         let Some(target) = existing(birth, *masked, Step::MaskOpen, i)? else { continue };
-        let tree = if fstat(target).on(Step::MaskOpen, i)?.is(libc::S_IFDIR) {
-            empty_directory(&mut empty)
-        } else {
-            null()
+        let (first, make): (_, fn() -> SysResult<Fd>) = match fstat(target).on(Step::MaskOpen, i)? {
+            st if st.is(libc::S_IFDIR) => (&mut empty, new_empty_directory),
+            _ => (&mut null, open_null),
+        };
+        let tree = match *first {
+            Some(mounted) => open_tree(mounted, c"", CLONE | EMPTY_PATH),
+            None => make(),
         }
         .on(Step::MaskSource, i)?;
         move_mount(tree, target).on(Step::MaskMount, i)?;
         close(target);
-        if empty != Some(tree) {
+        if first.get_or_insert(tree) != &tree {
             close(tree);
         }
     }
-    if let Some(fd) = empty {
-        close(fd);
+    for mounted in [null, empty].into_iter().flatten() {
+        close(mounted);
     }
     Ok(())
 }
 
-/// The first directory gets a new tmpfs, the others a clone of that mount.
-fn empty_directory(empty: &mut Option<Fd>) -> SysResult<Fd> {
-    if let Some(mounted) = *empty {
-        return open_tree(mounted, c"", CLONE | EMPTY_PATH);
-    }
+fn new_empty_directory() -> SysResult<Fd> {
     let fs = fsopen(c"tmpfs")?;
     fsconfig_create(fs)?;
     let tree = fsmount(fs, RDONLY)?;
     close(fs);
-    *empty = Some(tree);
     Ok(tree)
 }
 
 /// A clone of the host's /dev/null, or of the one that krun has made in a namespace of the root
 /// file system alone; verified to be that device (mem(4)).
-fn null() -> SysResult<Fd> {
+fn open_null() -> SysResult<Fd> {
     let tree = open_tree(Fd::CWD, c"/dev/null", CLONE)?;
     let st = fstat(tree)?;
     if st.is(libc::S_IFCHR) && st.rdev == (1, 3) { Ok(tree) } else { Err(Errno::ENODEV) }
