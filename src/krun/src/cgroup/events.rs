@@ -1,7 +1,8 @@
 //! cgroup.events, and what it reports: freezing, killing, becoming empty.
 //! Waits poll(2) for the kernel's notification; nothing sleeps.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -9,7 +10,7 @@ use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::file::{open_at, read_at, read_short, write_at};
+use super::file::{open_at, open_dir, read_at, read_short, write_at};
 use super::procs::signal_all;
 use super::{Cgroup, CgroupError, Driver, Location};
 
@@ -97,11 +98,46 @@ pub fn is_frozen(location: &Location) -> Result<bool, CgroupError> {
         return Ok(false);
     }
     let file = format!("{}{}/cgroup.freeze", location.mount.display(), location.path);
-    let mut buf = [0; 8];
-    match read_short(AT_FDCWD, file.as_str(), &mut buf) {
+    read_frozen(AT_FDCWD, &file).map_err(|errno| CgroupError::file("read", file, errno))
+}
+
+fn read_frozen(dir: BorrowedFd<'_>, file: &str) -> Result<bool, Errno> {
+    match read_short(dir, file, &mut [0; 8]) {
         Ok(text) => Ok(text == "1"),
         Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
-        Err(errno) => Err(CgroupError::file("read", file, errno)),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Asks about one cgroup after another. Many have the same parent, which stays
+/// open until one has not, so that its path is walked once.
+#[derive(Debug, Default)]
+pub struct Freezers {
+    parent: Option<(PathBuf, String, OwnedFd)>,
+}
+
+impl Freezers {
+    /// [`is_frozen`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn is_frozen(&mut self, location: &Location) -> Result<bool, CgroupError> {
+        if location.driver == Driver::Disabled {
+            return Ok(false);
+        }
+        let (above, name) = location.path.rsplit_once('/').unwrap_or(("", &location.path));
+        let known = self.parent.take().filter(|(mount, path, _)| *mount == location.mount && path == above);
+        let parent = match known {
+            Some(parent) => parent,
+            // Where it can't be opened, the error is told of the cgroup itself.
+            None => match open_dir(&format!("{}{above}", location.mount.display())) {
+                Ok(dir) => (location.mount.clone(), above.to_owned(), dir),
+                Err(_) => return is_frozen(location),
+            },
+        };
+        let (_, _, dir) = self.parent.insert(parent);
+        read_frozen(dir.as_fd(), &format!("./{name}/cgroup.freeze"))
+            .map_err(|errno| CgroupError::file("read", location.dir().join("cgroup.freeze"), errno))
     }
 }
 

@@ -23,7 +23,7 @@ mod tree;
 mod update;
 
 pub use error::CgroupError;
-pub use events::{Events, is_frozen};
+pub use events::{Events, Freezers, is_frozen};
 pub use metrics::{HugetlbMetrics, IoMetrics, MemoryMetrics, Metrics, RdmaMetrics};
 pub use path::{Driver, Location, Scope, locate, mountpoint, own};
 pub use resources::{controllers as needed_controllers, validate};

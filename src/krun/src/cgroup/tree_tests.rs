@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
-use crate::cgroup::mountpoint;
+use crate::cgroup::{Freezers, mountpoint};
 
 fn at(name: &str) -> Location {
     Location {
@@ -66,6 +66,27 @@ fn a_cgroup_in_use_or_frozen_is_refused() {
     assert!(error(below("used", "/x")).starts_with("container's cgroup unexpectedly frozen"));
     assert!(!at("used").dir().join("x").exists());
     cgroup.delete().unwrap();
+}
+
+#[test]
+fn cgroups_of_one_parent_and_of_others_are_told_apart() {
+    let frozen = Cgroup::create(below("freezers", "/a"), None).unwrap();
+    let other = Cgroup::create(below("freezers", "/b"), None).unwrap();
+    let elsewhere = Cgroup::create(at("freezers-too"), None).unwrap();
+    frozen.freeze().unwrap();
+    let mut freezers = Freezers::default();
+    let mut ask = |location: &Location| freezers.is_frozen(location).unwrap();
+    for _ in 0..2 {
+        assert!(ask(frozen.location()));
+        assert!(!ask(other.location()) && !ask(elsewhere.location()));
+        assert!(!ask(&below("freezers", "/gone")) && !ask(&below("nowhere", "/gone")));
+        assert!(ask(frozen.location()));
+    }
+    frozen.thaw().unwrap();
+    assert!(!ask(frozen.location()));
+    for cgroup in [frozen, other, elsewhere, Cgroup::open(at("freezers")).unwrap()] {
+        cgroup.delete().unwrap();
+    }
 }
 
 #[test]

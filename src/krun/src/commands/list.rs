@@ -1,11 +1,11 @@
 //! `krun list [--quiet] [--format table|json]`
-use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 use krun::container::{ContainerError, Listed, list};
 use krun::launch::Host;
 use krun::log;
-use krun::state::{Owners, View};
+use krun::state::{Head, Owners, Status, View};
 
 use super::{Format, Outcome, print};
 use crate::cli::args::Parsed;
@@ -15,76 +15,115 @@ const TITLES: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
 
 pub fn run(host: &Host, parsed: &Parsed, root_given: bool) -> Outcome {
     let format = Format::read(parsed)?;
-    let listed = match list(&host.root) {
-        // The default root is made with the first container.
-        Err(ContainerError::List { source, .. })
-            if !root_given && source.kind() == std::io::ErrorKind::NotFound =>
-        {
-            Vec::new()
+    let root = Root { host, given: root_given };
+    print(&if parsed.switch("quiet")? {
+        ids(&root.list(|_, _| ())?)
+    } else {
+        match format {
+            Format::Table => table(&root.loaded(|view| Row::of(&view))?),
+            Format::Json => json(root.loaded(|view| serde_json::to_string(&view))?)?,
         }
-        other => other?,
-    };
-    let quiet = parsed.switch("quiet")?;
-    print(&if quiet { ids(&listed) } else { render(&listed, format)? })?;
+    })?;
     Ok(0)
 }
 
-fn ids(listed: &[Listed]) -> String {
+/// The state root, and whether it was named on the command line.
+struct Root<'a> {
+    host: &'a Host,
+    given: bool,
+}
+
+impl Root<'_> {
+    fn list<T: Send>(
+        &self,
+        show: impl Fn(&Head, Status) -> T + Sync,
+    ) -> Result<Vec<Listed<T>>, ContainerError> {
+        match list(&self.host.root, show) {
+            // The default root is made with the first container.
+            Err(ContainerError::List { source, .. })
+                if !self.given && source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Ok(Vec::new())
+            }
+            other => other,
+        }
+    }
+
+    /// What `show` makes of the containers that can be loaded.
+    fn loaded<T: Send>(&self, show: impl Fn(View<'_>) -> T + Sync) -> Result<Vec<T>, ContainerError> {
+        let owners = Mutex::new(Owners::default());
+        let listed = self.list(|head, status| {
+            let owner = owners.lock().unwrap_or_else(PoisonError::into_inner).name(head.owner_uid).to_owned();
+            show(View::new(head, status, &owner))
+        })?;
+        let loaded = listed.into_iter().filter_map(|(id, result)| {
+            let warn = |error: &ContainerError| {
+                log::warning(format_args!("load container {id}: {}", krun::chain(error)));
+            };
+            result.inspect_err(warn).ok()
+        });
+        Ok(loaded.collect())
+    }
+}
+
+fn ids(listed: &[Listed<()>]) -> String {
     listed.iter().filter(|(_, result)| result.is_ok()).fold(String::new(), |mut text, (id, _)| {
         let _ = writeln!(text, "{id}");
         text
     })
 }
 
-fn render(listed: &[Listed], format: Format) -> Result<String, serde_json::Error> {
-    let mut owners = Owners::default();
-    let mut text = String::new();
-    let mut rows = vec![TITLES.map(Cow::from)];
-    for (id, result) in listed {
-        let (head, status) = match result {
-            Ok(found) => found,
-            Err(error) => {
-                log::warning(format_args!("load container {id}: {}", krun::chain(error)));
-                continue;
-            }
-        };
-        let owner = owners.name(head.owner_uid).to_owned();
-        let view = View::new(head, *status, &owner);
-        match format {
-            Format::Json => {
-                text.push(if text.is_empty() { '[' } else { ',' });
-                text.push_str(&serde_json::to_string(&view)?);
-            }
-            Format::Table => rows.push([
-                head.id.as_str().into(),
-                view.pid.to_string().into(),
-                status.as_str().into(),
-                head.bundle.to_string_lossy(),
-                head.created.as_str().into(),
-                owner.into(),
-            ]),
-        }
+fn json(views: Vec<serde_json::Result<String>>) -> serde_json::Result<String> {
+    let views = views.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(if views.is_empty() { "null\n".to_owned() } else { format!("[{}]\n", views.join(",")) })
+}
+
+/// The cells of a row, one behind the other.
+struct Row {
+    text: String,
+    ends: [usize; 6],
+}
+
+impl Row {
+    fn new(cells: [&str; 6]) -> Self {
+        let mut end = 0;
+        let ends = cells.map(|cell| {
+            end += cell.len();
+            end
+        });
+        Self { text: cells.concat(), ends }
     }
-    Ok(match format {
-        Format::Table => table(&rows),
-        Format::Json if text.is_empty() => "null\n".to_owned(),
-        Format::Json => text + "]\n",
-    })
+
+    fn of(view: &View<'_>) -> Self {
+        let (pid, bundle) = (view.pid.to_string(), view.bundle.to_string_lossy());
+        Self::new([view.id, &pid, view.status.as_str(), &bundle, view.created, view.owner])
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let cell = self.text.get(start..end).unwrap_or_default();
+            start = end;
+            cell
+        })
+    }
 }
 
 /// Columns at least 12 wide, three spaces apart, the last one as it is: what Go's tabwriter makes of them for runc.
-fn table(rows: &[[Cow<'_, str>; 6]]) -> String {
-    let mut widths = [0_usize; 6];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count() + 3).max(12);
+fn table(rows: &[Row]) -> String {
+    let titles = Row::new(TITLES);
+    let rows = || std::iter::once(&titles).chain(rows);
+    let mut widths = [12_usize; 6];
+    for row in rows() {
+        for (width, cell) in widths.iter_mut().zip(row.cells()) {
+            *width = (*width).max(cell.chars().count() + 3);
         }
     }
     let mut text = String::new();
-    for row in rows {
-        for (column, (width, cell)) in widths.iter().zip(row).enumerate() {
+    for row in rows() {
+        for (column, (width, cell)) in widths.iter().zip(row.cells()).enumerate() {
             text.push_str(cell);
-            if column + 1 < row.len() {
+            if column + 1 < widths.len() {
                 text.extend(std::iter::repeat_n(' ', width - cell.chars().count()));
             }
         }
@@ -100,12 +139,13 @@ mod tests {
     #[test]
     fn the_table_looks_like_runcs() {
         let row = ["a-container-id", "7", "running", "/b", "2026-01-01T00:00:00Z", "root"];
-        let text = table(&[TITLES.map(Cow::from), row.map(Cow::from)]);
+        let text = table(&[Row::new(row)]);
         let expected = "\
 ID               PID         STATUS      BUNDLE      CREATED                OWNER\n\
 a-container-id   7           running     /b          2026-01-01T00:00:00Z   root\n";
         assert_eq!(text, expected);
-        assert_eq!(render(&[], Format::Json).ok().as_deref(), Some("null\n"));
-        assert!(render(&[], Format::Table).is_ok_and(|text| text.starts_with("ID          PID")));
+        assert_eq!(json(Vec::new()).ok().as_deref(), Some("null\n"));
+        assert_eq!(json(vec![Ok("{}".into()), Ok("1".into())]).ok().as_deref(), Some("[{},1]\n"));
+        assert!(table(&[]).starts_with("ID          PID"));
     }
 }

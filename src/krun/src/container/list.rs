@@ -2,68 +2,80 @@
 use std::path::Path;
 
 use super::{ContainerError, status_of};
+use crate::cgroup::Freezers;
 use crate::state::{ContainerId, Head, Listing, Status};
 
-/// A container of a list, or why it can't be shown.
-pub type Listed = (ContainerId, Result<(Head, Status), ContainerError>);
+/// A container of a list and what was made of it, or why it can't be shown.
+pub type Listed<T> = (ContainerId, Result<T, ContainerError>);
 
 /// How many containers are worth a thread: one takes about 20 us, a thread about 100.
 const PER_THREAD: usize = 100;
 
-/// The containers of a state root, sorted by id. Directories without a state (half made, or being deleted) are left out.
-/// Many are looked at in parallel, on the processors that krun may use.
+/// What `show` makes of each container of a state root, sorted by id. Directories without a state (half made, or being
+/// deleted) are left out. Many are looked at in parallel, on the processors that krun may use; a state is not kept longer
+/// than it is shown, since a thousand of them are a megabyte of fresh pages.
 ///
 /// # Errors
 /// [`ContainerError::List`] if `root` can't be read.
-pub fn list(root: &Path) -> Result<Vec<Listed>, ContainerError> {
+pub fn list<T: Send>(
+    root: &Path,
+    show: impl Fn(&Head, Status) -> T + Sync,
+) -> Result<Vec<Listed<T>>, ContainerError> {
     let wrong = |source| ContainerError::List { root: root.to_owned(), source };
     let listing = Listing::open(root).map_err(wrong)?;
-    let ids = listing.ids().map_err(wrong)?;
-    let threads = (ids.len() / PER_THREAD).min(crate::host::processors()).max(1);
-    let share = ids.len().div_ceil(threads).max(1);
-    let (first, others) = ids.split_at_checked(share).unwrap_or((&ids, &[]));
-    let mut listed = Vec::with_capacity(ids.len());
+    let mut slots: Vec<Slot<T>> = listing.ids().map_err(wrong)?.into_iter().map(Slot::new).collect();
+    let threads = (slots.len() / PER_THREAD).min(crate::host::processors()).max(1);
+    let share = slots.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
-        let others = others.chunks(share).map(|ids| (ids, spawn(scope, &listing, ids)));
-        let others: Vec<_> = others.collect();
-        listed.extend(look_at(&listing, first));
-        for (ids, other) in others {
-            // Where no thread can be had (pids.max), it is done here.
-            listed.extend(
-                other.and_then(|thread| thread.join().ok()).unwrap_or_else(|| look_at(&listing, ids)),
-            );
+        let mut shares = slots.chunks_mut(share);
+        let first = shares.next();
+        for slots in shares {
+            let (listing, show) = (&listing, &show);
+            let work = move || {
+                // Descriptors of its own: opening and closing in a shared table is not parallel.
+                let _ = krun_sys::process::unshare(u64::from(nix::libc::CLONE_FILES.unsigned_abs()));
+                look_at(listing, slots, show);
+            };
+            // Where no thread can be had (pids.max), its slots stay empty.
+            let _ = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, work);
         }
+        first.into_iter().for_each(|slots| look_at(&listing, slots, &show));
     });
-    Ok(listed)
+    look_at(&listing, &mut slots, &show);
+    Ok(slots.into_iter().filter_map(Slot::listed).collect())
 }
 
-type Thread<'scope> = std::thread::ScopedJoinHandle<'scope, Vec<Listed>>;
-
-fn spawn<'scope>(
-    scope: &'scope std::thread::Scope<'scope, '_>,
-    listing: &'scope Listing,
-    ids: &'scope [ContainerId],
-) -> Option<Thread<'scope>> {
-    let work = || {
-        // Descriptors of its own: opening and closing in a shared table is not parallel.
-        let _ = krun_sys::process::unshare(u64::from(nix::libc::CLONE_FILES.unsigned_abs()));
-        look_at(listing, ids)
-    };
-    std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, work).ok()
+/// A container that is looked at once.
+struct Slot<T> {
+    id: ContainerId,
+    seen: Option<Result<T, ContainerError>>,
 }
 
-fn look_at(listing: &Listing, ids: &[ContainerId]) -> Vec<Listed> {
-    let mut bytes = Vec::new();
-    let looked = ids.iter().map(|id| (id.clone(), look(listing, id, &mut bytes)));
-    looked
-        .filter(|(_, result)| !matches!(result, Err(ContainerError::State(error)) if error.is_not_exist()))
-        .collect()
+impl<T> Slot<T> {
+    fn new(id: ContainerId) -> Self {
+        Self { id, seen: None }
+    }
+
+    fn listed(self) -> Option<Listed<T>> {
+        match self.seen? {
+            Err(ContainerError::State(error)) if error.is_not_exist() => None,
+            seen => Some((self.id, seen)),
+        }
+    }
 }
 
-fn look(listing: &Listing, id: &ContainerId, bytes: &mut Vec<u8>) -> Result<(Head, Status), ContainerError> {
-    let head = listing.head(id, bytes)?;
-    let status = status_of(&head, || listing.has_gate(id))?;
-    Ok((head, status))
+/// Fills the slots that are empty.
+fn look_at<T>(listing: &Listing, slots: &mut [Slot<T>], show: &impl Fn(&Head, Status) -> T) {
+    let (mut bytes, mut freezers) = (Vec::new(), Freezers::default());
+    for slot in slots.iter_mut().filter(|slot| slot.seen.is_none()) {
+        let mut look = || {
+            let head = listing.head(&slot.id, &mut bytes)?;
+            let frozen = |cgroup: &_| freezers.is_frozen(cgroup);
+            let status = status_of(&head, frozen, || listing.has_gate(&slot.id))?;
+            Ok(show(&head, status))
+        };
+        slot.seen = Some(look());
+    }
 }
 
 #[cfg(test)]
@@ -90,12 +102,12 @@ mod tests {
         }
         std::fs::write(root.join("c0003/state.json"), "{").unwrap();
         std::fs::remove_file(root.join("c0499/state.json")).unwrap();
-        let listed = list(&root).unwrap();
+        let listed = list(&root, |head, status| (head.id.clone(), status)).unwrap();
         let ids: Vec<&str> = listed.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(ids, &names[..499]);
         for (id, result) in &listed {
             match result {
-                Ok((head, status)) => assert_eq!((head.id.as_str(), *status), (id.as_str(), Status::Stopped)),
+                Ok((shown, status)) => assert_eq!((shown.as_str(), *status), (id.as_str(), Status::Stopped)),
                 Err(error) => {
                     assert!(id.as_str() == "c0003" && error.to_string().contains("c0003"), "{id}: {error}")
                 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::cgroup::{self, Cgroup, CgroupError};
+use crate::cgroup::{self, Cgroup, CgroupError, Location};
 use crate::state::{ContainerId, GATE, Head, StateDir, Status};
 
 pub use delete::{Force, delete};
@@ -50,7 +50,7 @@ impl Container {
     /// # Errors
     /// [`ContainerError::Cgroup`] if the freezer can't be read.
     pub fn status(&self) -> Result<Status, ContainerError> {
-        status_of(&self.head, || self.dir.has(GATE))
+        status_of(&self.head, cgroup::is_frozen, || self.dir.has(GATE))
     }
 
     /// Its cgroup.
@@ -139,11 +139,15 @@ impl Container {
 }
 
 /// What a container is doing: it follows from its process, the freezer and the start gate.
-fn status_of(head: &Head, has_gate: impl FnOnce() -> bool) -> Result<Status, ContainerError> {
+fn status_of(
+    head: &Head,
+    is_frozen: impl FnOnce(&Location) -> Result<bool, CgroupError>,
+    has_gate: impl FnOnce() -> bool,
+) -> Result<Status, ContainerError> {
     if !head.identity().is_alive() {
         return Ok(Status::Stopped);
     }
-    if cgroup::is_frozen(&head.cgroup)? {
+    if is_frozen(&head.cgroup)? {
         return Ok(Status::Paused);
     }
     Ok(if head.gate && has_gate() { Status::Created } else { Status::Running })

@@ -60,11 +60,8 @@ impl Listing {
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-        let path = self.path.join(id.as_str());
-        let wrong = |call| {
-            let path = path.join("state.json");
-            move |source| StateError::Call { call, path, source }
-        };
+        let path = || self.path.join(id).join("state.json");
+        let wrong = |call| move |source| StateError::Call { call, path: path(), source };
         let file = match openat2(&self.fd, &*below(id, STATE), how) {
             Ok(file) => file,
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Err(StateError::NotExist { id: id.to_string() }),
@@ -74,14 +71,14 @@ impl Listing {
         if !self.private {
             let owner = fstat(&file).map_err(wrong("fstat"))?.st_uid;
             if owner != self.euid {
-                return Err(StateError::Foreign { path, owner, euid: self.euid });
+                return Err(StateError::Foreign { path: self.path.join(id), owner, euid: self.euid });
             }
         }
         read_whole(&file, bytes).map_err(wrong("read"))?;
         if bytes.is_empty() {
             return Err(StateError::NotExist { id: id.to_string() });
         }
-        Head::from_json(bytes).map_err(|source| StateError::Syntax { path: path.join("state.json"), source })
+        Head::from_json(bytes).map_err(|source| StateError::Syntax { path: path(), source })
     }
 
     /// Whether a container still has its start gate.
