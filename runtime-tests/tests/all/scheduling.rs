@@ -199,7 +199,7 @@ fn exec_cpu_affinity_s_two_halves() {
     let all: Vec<usize> = raw::affinity();
     for (wanted, cpus) in [
         (json!({"initial": "1"}), if stays { json!([1]) } else { json!(all) }),
-        (json!({"final": "0"}), json!([0])),
+        (json!({"initial": "", "final": "0"}), json!([0])),
         (json!({"initial": "1", "final": "0-1"}), json!([0, 1])),
     ] {
         let c = s.start(Config::sleeper().set("/process/execCPUAffinity", wanted.clone()));

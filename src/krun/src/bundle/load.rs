@@ -29,6 +29,9 @@ pub fn load(dir: &Path, config: Option<&Path>) -> Result<Bundle, BundleError> {
     if spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()).is_some_and(has_zero_pids_limit) {
         forget_unset_pids_limit(&mut spec, &bytes);
     }
+    if let Some(process) = spec.process() {
+        require_io_class(process, &bytes, "/process/ioPriority")?;
+    }
     Ok(Bundle { dir: dir.to_owned(), spec })
 }
 
@@ -37,7 +40,9 @@ pub fn load(dir: &Path, config: Option<&Path>) -> Result<Bundle, BundleError> {
 /// # Errors
 /// [`BundleError`].
 pub fn process_from_json(bytes: &[u8], path: &Path) -> Result<Process, BundleError> {
-    parse(bytes, path, tolerate_process).map(|process| *process)
+    let process: Box<Process> = parse(bytes, path, tolerate_process)?;
+    require_io_class(&process, bytes, "/ioPriority")?;
+    Ok(*process)
 }
 
 /// The limits that `update --resources` reads; `path` is only named in errors.
@@ -45,7 +50,7 @@ pub fn process_from_json(bytes: &[u8], path: &Path) -> Result<Process, BundleErr
 /// # Errors
 /// [`BundleError`].
 pub fn resources_from_json(bytes: &[u8], path: &Path) -> Result<LinuxResources, BundleError> {
-    let mut resources: Box<LinuxResources> = parse(bytes, path, |_| ())?;
+    let mut resources: Box<LinuxResources> = parse(bytes, path, tolerate_resources)?;
     let limit = |value: &Value| value.pointer("/pids/limit").is_some_and(|limit| !limit.is_null());
     if has_zero_pids_limit(&resources)
         && !serde_json::from_slice::<Value>(bytes).is_ok_and(|value| limit(&value))
@@ -107,9 +112,6 @@ fn parse_again<T: DeserializeOwned>(
     tolerate: impl FnOnce(&mut Value),
 ) -> Result<Box<T>, BundleError> {
     let syntax = |at, error| BundleError::Syntax { path: path.to_owned(), at, error };
-    if error.is_syntax() || error.is_eof() {
-        return Err(syntax(String::new(), error));
-    }
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| syntax(String::new(), error))?;
     tolerate(&mut value);
     // A repeated key is gone from `value`, where the last one wins; then the first error stands.
@@ -131,10 +133,19 @@ fn parse_again<T: DeserializeOwned>(
     };
     match located {
         Err(located) if located.path().to_string() == failed.path().to_string() => {
-            Err(syntax(path_of(&located), located.into_inner()))
+            Err(syntax(path_of(&located), worded(located.into_inner())))
         }
-        _ => Err(syntax(path_of(&failed), failed.into_inner())),
+        _ => Err(syntax(path_of(&failed), worded(failed.into_inner()))),
     }
+}
+
+/// What is JSON has no error of syntax: the parser means that another type than a string stands for a name.
+fn worded(error: serde_json::Error) -> serde_json::Error {
+    if !error.is_syntax() {
+        return error;
+    }
+    let (line, column) = (error.line(), error.column());
+    serde::de::Error::custom(format!("one of its names expected, a string, at line {line} column {column}"))
 }
 
 /// Parses and, on failure, says where in the document.
@@ -159,6 +170,9 @@ fn tolerate_spec(value: &mut Value) {
     if let Some(process) = value.get_mut("process") {
         tolerate_process(process);
     }
+    if let Some(resources) = value.pointer_mut("/linux/resources") {
+        tolerate_resources(resources);
+    }
 }
 
 /// Unknown capabilities are left out with a warning (runtime-spec, "Linux Process"); `user` may be missing, as with runc.
@@ -174,6 +188,11 @@ fn tolerate_process(process: &mut Value) {
             _ => {}
         }
     }
+    for when in ["initial", "final"] {
+        if let Some(list) = process.pointer_mut(&format!("/execCPUAffinity/{when}")) {
+            tolerate_affinity(list);
+        }
+    }
     let Some(sets) = process.get_mut("capabilities").and_then(Value::as_object_mut) else { return };
     for (set, names) in sets.iter_mut() {
         let Some(names) = names.as_array_mut() else { continue };
@@ -185,6 +204,36 @@ fn tolerate_process(process: &mut Value) {
             known
         });
     }
+}
+
+/// An empty list is as good as none (runtime-spec, "execCPUAffinity"), and spaces and a last comma do no harm,
+/// as with runc; the parsed type knows neither.
+fn tolerate_affinity(list: &mut Value) {
+    let Some(text) = list.as_str() else { return };
+    let parts: Vec<_> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    *list = if parts.is_empty() { Value::Null } else { parts.join(",").into() };
+}
+
+/// A limit of 2^63 bytes or more is none, and the kernel cuts it off as well; the parsed type has no room for it.
+fn tolerate_resources(resources: &mut Value) {
+    let limits = resources.get_mut("hugepageLimits").and_then(Value::as_array_mut);
+    for limit in limits.into_iter().flatten().filter_map(|entry| entry.get_mut("limit")) {
+        if limit.as_u64().is_some_and(|bytes| i64::try_from(bytes).is_err()) {
+            *limit = i64::MAX.into();
+        }
+    }
+}
+
+/// The parsed type takes best-effort for a missing class, which nobody has asked for.
+fn require_io_class(process: &Process, bytes: &[u8], at: &str) -> Result<(), BundleError> {
+    if process.io_priority().is_none() {
+        return Ok(());
+    }
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    if value.pointer(at).and_then(|priority| priority.get("class")).is_some() {
+        return Ok(());
+    }
+    Err(BundleError::field("process.ioPriority.class", "invalid ioPriority.Class: \"\": it is missing"))
 }
 
 fn has_zero_pids_limit(resources: &LinuxResources) -> bool {

@@ -44,6 +44,42 @@ fn unknown_capabilities_and_a_missing_user_are_tolerated() {
 }
 
 #[test]
+fn another_type_in_the_place_of_a_name_has_its_json_path() {
+    let message = error(r#"{"linux":{"namespaces":[{"type":5}]}}"#);
+    assert_eq!(
+        message,
+        "config.json: linux.namespaces[0].type: one of its names expected, a string, at line 1 column 33"
+    );
+    assert!(error(r#"{"linux":{"namespaces":[{"type":}]}}"#).contains("config.json: expected value at line"));
+}
+
+#[test]
+fn a_list_of_processors_may_be_empty_and_have_spaces() {
+    let text = r#"{"process":{"cwd":"/","user":{},"execCPUAffinity":{"initial":"","final":" 0, 2-3,"}}}"#;
+    let spec = spec(text).unwrap();
+    let affinity = spec.process().as_ref().unwrap().exec_cpu_affinity().clone().unwrap();
+    assert_eq!(affinity.initial(), &None);
+    assert_eq!(affinity.cpu_affinity_final().as_deref(), Some("0,2-3"));
+    let text = r#"{"process":{"cwd":"/","user":{},"execCPUAffinity":{"initial":"0-"}}}"#;
+    assert!(error(text).contains("process.execCPUAffinity.initial: "), "{}", error(text));
+}
+
+#[test]
+fn a_huge_page_limit_beyond_63_bits_is_the_largest() {
+    let text = br#"{"hugepageLimits":[{"pageSize":"2MB","limit":18446744073709551615}]}"#;
+    let resources = resources_from_json(text, Path::new("-")).unwrap();
+    assert_eq!(resources.hugepage_limits().as_ref().unwrap()[0].limit(), i64::MAX);
+}
+
+#[test]
+fn a_priority_without_a_class_is_not_best_effort() {
+    let process = |text: &str| process_from_json(text.as_bytes(), Path::new("-")).map_err(|e| e.to_string());
+    let refused = process(r#"{"cwd":"/","ioPriority":{"priority":3}}"#).unwrap_err();
+    assert!(refused.starts_with("process.ioPriority.class: invalid ioPriority.Class"), "{refused}");
+    process(r#"{"cwd":"/","ioPriority":{"class":"IOPRIO_CLASS_RT"}}"#).unwrap();
+}
+
+#[test]
 fn duplicates_depth_and_nul_are_refused() {
     assert!(error(r#"{"hostname":"a","hostname":"b"}"#).contains("duplicate field `hostname`"));
     let text = r#"{"hostname":"a","hostname":"b","process":{"cwd":"/"}}"#;
