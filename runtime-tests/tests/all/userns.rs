@@ -268,3 +268,24 @@ fn a_flag_of_the_source_stays_unless_it_is_cleared_by_name() {
         assert!(has_option(&bound, wanted) && has_option(&bound, "nosuid"), "{options:?}: {bound}");
     }
 }
+
+#[test]
+fn maps_beside_a_path_have_to_be_the_namespace_s() {
+    requires!(UserNamespace, RuncLike);
+    let s = Sandbox::new();
+    let (id, b) = mapped(&s, Config::sleeper());
+    let first = s.start_bundle(&id, &b);
+    let user = format!("/proc/{}/ns/user", first.pid());
+    let there = std::fs::read_link(&user).unwrap().display().to_string();
+    let join = |change: &dyn Fn(Config) -> Config| {
+        let (id, b) = mapped(&s, Config::default());
+        let config = Config::default().user_namespace().join_namespace("user", &user);
+        let config = change(config.set("/linux/cgroupsPath", format!("/{id}")));
+        b.write_text(&config.value().to_string()).unwrap();
+        s.run_bundle(&id, &b)
+    };
+    assert_eq!(join(&|config| config).expect_ok().lines()[0]["ns"]["user"], there);
+    for field in ["/linux/uidMappings/0/hostID", "/linux/gidMappings/0/size"] {
+        join(&|config| config.set(field, 1000)).expect_code(1).expect_error("non-matching mapping");
+    }
+}

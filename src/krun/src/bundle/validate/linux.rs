@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use oci_spec::runtime::{
-    Hook, LinuxDeviceType, LinuxNamespaceType as Kind, LinuxSeccompAction, MemoryPolicyModeType, Spec,
+    Hook, Linux, LinuxDeviceType, LinuxNamespaceType as Kind, LinuxSeccompAction, MemoryPolicyModeType, Spec,
 };
 
 use super::{BundleError, Caller, has};
@@ -50,7 +50,21 @@ pub fn devices(spec: &Spec) -> Result<(), BundleError> {
             let (major, minor) = (device.major(), device.minor());
             return Err(BundleError::field(field, format!("device number {major}:{minor} is out of range")));
         }
+        if numbered && (device.major(), device.minor()) == (0, 0) {
+            let problem = "major and minor are missing, or 0:0, which no device has";
+            return Err(BundleError::field(field, problem));
+        }
+        // To chown(2) it means "leave it as it is".
+        for (member, id) in [("uid", device.uid()), ("gid", device.gid())] {
+            if id == Some(u32::MAX) {
+                return Err(BundleError::field(format!("{field}.{member}"), "4294967295 is no id"));
+            }
+        }
     }
+    device_rules(linux)
+}
+
+fn device_rules(linux: &Linux) -> Result<(), BundleError> {
     let rules = linux.resources().as_ref().and_then(|resources| resources.devices().as_ref());
     for (index, rule) in rules.into_iter().flatten().enumerate() {
         let field = format!("linux.resources.devices[{index}]");
@@ -74,6 +88,12 @@ pub fn devices(spec: &Spec) -> Result<(), BundleError> {
                 format!("invalid cgroup device type {kind:?}"),
             ));
         }
+        for (member, number) in [("major", rule.major()), ("minor", rule.minor())] {
+            if let Some(number) = number.filter(|number| !(-1..=i64::from(u32::MAX)).contains(number)) {
+                let problem = format!("{number} is no device number; -1, or leaving it out, is any");
+                return Err(BundleError::field(format!("{field}.{member}"), problem));
+            }
+        }
     }
     Ok(())
 }
@@ -85,6 +105,17 @@ pub fn intel_rdt(spec: &Spec) -> Result<(), BundleError> {
     let id = rdt.clos_id().as_deref().unwrap_or_default();
     if matches!(id, "." | "..") || id.len() > 1 && id.contains('/') {
         return Err(BundleError::field("linux.intelRdt.closID", format!("invalid intelRdt.ClosID {id:?}")));
+    }
+    for (index, line) in rdt.schemata().iter().flatten().enumerate() {
+        if line.contains('\n') {
+            let problem = "a schema is one line";
+            return Err(BundleError::field(format!("linux.intelRdt.schemata[{index}]"), problem));
+        }
+    }
+    let bandwidth = rdt.mem_bw_schema().as_deref().unwrap_or_default();
+    if !bandwidth.is_empty() && (!bandwidth.starts_with("MB:") || bandwidth.contains('\n')) {
+        let problem = format!("{bandwidth:?}: one line that begins with MB: expected");
+        return Err(BundleError::field("linux.intelRdt.memBwSchema", problem));
     }
     if !Path::new("/sys/fs/resctrl/info").is_dir() {
         return Err(BundleError::field(
@@ -199,6 +230,11 @@ pub fn seccomp(spec: &Spec) -> Result<(), BundleError> {
         }
     }
     let listener = seccomp.listener_path().as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+    let metadata = seccomp.listener_metadata().as_ref().is_some_and(|text| !text.is_empty());
+    if metadata && !listener {
+        let problem = "there is no linux.seccomp.listenerPath to send it to";
+        return Err(BundleError::field("linux.seccomp.listenerMetadata", problem));
+    }
     if notify && !listener {
         let problem = "seccomp listener path must be specified when using SCMP_ACT_NOTIFY";
         return Err(BundleError::field("linux.seccomp.listenerPath", problem));

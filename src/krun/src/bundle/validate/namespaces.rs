@@ -66,7 +66,34 @@ pub fn mappings(spec: &Spec) -> Result<(), BundleError> {
     }
     ranges("linux.uidMappings", uids)?;
     ranges("linux.gidMappings", gids)?;
+    if let Some(path) = joined(spec, Kind::User).filter(|_| mapped) {
+        maps_of_joined("linux.uidMappings", path, "uid_map", uids)?;
+        maps_of_joined("linux.gidMappings", path, "gid_map", gids)?;
+    }
     time_offsets(spec)
+}
+
+/// Engines give the maps of the namespace to be joined as well; others than it has could not be had. Only the
+/// namespace of a process (`/proc/PID/ns/user`) shows them.
+fn maps_of_joined(field: &str, path: &Path, file: &str, maps: &[LinuxIdMapping]) -> Result<(), BundleError> {
+    let process = path.parent().filter(|dir| dir.starts_with("/proc") && path.ends_with("ns/user"));
+    let table = process.and_then(Path::parent).and_then(|dir| std::fs::read_to_string(dir.join(file)).ok());
+    let Some(table) = table else { return Ok(()) };
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
+    let line = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((number(words.next())?, number(words.next())?, number(words.next())?))
+    };
+    let mut has: Vec<_> = table.lines().filter_map(line).collect();
+    let mut given: Vec<_> = maps.iter().map(|map| (map.container_id(), map.host_id(), map.size())).collect();
+    has.sort_unstable();
+    given.sort_unstable();
+    if has == given {
+        return Ok(());
+    }
+    let problem = "user namespaces enabled, but both namespace path and non-matching mapping specified \
+                   -- you may only provide one";
+    Err(BundleError::field(field, problem))
 }
 
 /// user_namespaces(7): at most 340 ranges, none empty, none overlapping on either side.
