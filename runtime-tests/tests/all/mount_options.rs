@@ -238,6 +238,16 @@ fn a_mount_is_changed_by_remount() {
 }
 
 #[test]
+fn a_file_system_is_changed_by_remount() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let mounted = Config::default().mount("/mnt", "tmpfs", "tmpfs", &["size=1m"]);
+    let r = s.report(mounted.mount("/mnt", "tmpfs", "tmpfs", &["remount", "size=2m", "nosuid"]));
+    let mount = mount_on(&r, "/mnt");
+    assert!(mount.to_string().contains("size=2048k") && has_option(&mount, "nosuid"), "{mount}");
+}
+
+#[test]
 fn an_access_time_replaces_the_source_s() {
     const MS_NOATIME_REMOUNT_BIND: u64 = 1024 | 32 | 4096;
     let s = Sandbox::new();

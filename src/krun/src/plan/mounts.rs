@@ -110,11 +110,11 @@ impl One<'_> {
         if target.as_os_str() == "/proc" && fstype != "proc" {
             self.refuse_fake_proc(bind)?;
         }
+        self.refuse_what_would_be_lost(&target, fstype, bind)?;
         if self.options.remount || (!bind && matches!(fstype, "" | "none")) {
-            planned.kind = mount_kind::REMOUNT;
-            (planned.attr_set, planned.attr_clr) = (self.options.set, self.options.clear);
+            self.remount(buf, &mut planned, fstype, bind);
         } else if bind {
-            self.bind(buf, &mut planned)?;
+            self.bind(buf, &mut planned);
         } else if fstype == "cgroup" || fstype == "cgroup2" {
             self.cgroup(buf, &mut planned);
         } else {
@@ -162,14 +162,52 @@ impl One<'_> {
         Err(PlanError::conflict(path, "\"/proc\" cannot be mounted because it is not of type proc"))
     }
 
-    fn bind(&self, buf: &mut PlanBuf, planned: &mut Planned) -> Result<(), PlanError> {
-        if let Some(option) = self.options.data.first() {
-            // The kernel would not look at it.
+    /// What the kernel would not look at, or what nobody would see.
+    fn refuse_what_would_be_lost(&self, target: &Path, fstype: &str, bind: bool) -> Result<(), PlanError> {
+        let o = &self.options;
+        let wrong = |member: &str, reason: String| {
+            Err(PlanError::conflict(format!("mounts[{}]{member}", self.index), reason))
+        };
+        if let Some(option) = o.data.first().filter(|_| bind) {
             let reason = format!(
                 "invalid mount: bind mounts cannot have any filesystem-specific options applied ({option:?})"
             );
-            return Err(PlanError::conflict(format!("mounts[{}].options", self.index), reason));
+            return wrong(".options", reason);
         }
+        if o.copy_up && (bind || o.remount || fstype != "tmpfs") {
+            return wrong(".options", "tmpcopyup is for a new tmpfs, there is none to copy to".to_owned());
+        }
+        let mounted = bind || !matches!(fstype, "" | "none");
+        if mounted && !o.remount && target.as_os_str() == "/" {
+            // The container's root is the directory below.
+            let reason = "the mountpoint is on the top of rootfs, nothing would lead to it";
+            return wrong(".destination", reason.to_owned());
+        }
+        if !mounted && !o.remount && o.propagation == 0 {
+            let reason =
+                "a file system expected; for anything else one of the options bind, rbind and remount";
+            return wrong(".type", reason.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Another look at what is mounted; what is the file system's is done by mount(2), which takes all at once.
+    fn remount(&self, buf: &mut PlanBuf, planned: &mut Planned, fstype: &str, bind: bool) {
+        let o = &self.options;
+        let of_file_system = !(o.data.is_empty() && o.superblock.is_empty());
+        if of_file_system && !bind {
+            planned.kind = mount_kind::CLASSIC;
+            planned.ms_flags = o.ms | libc::MS_REMOUNT;
+            planned.fstype = buf.str(fstype);
+            planned.source = self.source(buf);
+            planned.data = buf.str(o.data.join(","));
+            return;
+        }
+        planned.kind = mount_kind::REMOUNT;
+        (planned.attr_set, planned.attr_clr) = (o.set, o.clear);
+    }
+
+    fn bind(&self, buf: &mut PlanBuf, planned: &mut Planned) {
         planned.kind = mount_kind::BIND;
         let source = self.request.bundle.join(self.mount.source().as_deref().unwrap_or(Path::new("")));
         planned.source = buf.path(&source);
@@ -179,7 +217,6 @@ impl One<'_> {
             planned.tree = tree.tree;
             planned.flags |= if tree.tree < 0 { mount_flag::ASK_TREE } else { 0 };
         }
-        Ok(())
     }
 
     /// cgroup v2 of the container's own namespace; or, where the kernel refuses
@@ -200,9 +237,7 @@ impl One<'_> {
         };
         planned.source = self.source(buf);
         planned.fallback = buf.path(&source);
-        let data: Vec<_> =
-            self.options.data.iter().filter(|o| o.starts_with("nsdelegate")).cloned().collect();
-        planned.options = fs_options(buf, &[], &data);
+        planned.options = fs_options(buf, &[], &self.options.data);
     }
 
     fn filesystem(&self, buf: &mut PlanBuf, planned: &mut Planned, fstype: &str) {
