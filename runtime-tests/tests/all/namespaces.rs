@@ -82,6 +82,25 @@ fn namespaces_joined_by_path() {
 }
 
 #[test]
+fn a_joined_mount_namespace_has_what_it_has() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let first = s.start(Config::sleeper());
+    let ns = |name: &str| format!("/proc/{}/ns/{name}", first.pid());
+    let there = std::fs::read_link(ns("mnt")).unwrap().display().to_string();
+    let device = json!({"path": "/dev/x", "type": "c", "major": 1, "minor": 3});
+    let mut config = Config::default().push("/linux/devices", device);
+    // The procfs that it shows is that of its processes.
+    config = config.join_namespace("mount", &ns("mnt")).join_namespace("pid", &ns("pid"));
+    // One after the other goes: each would be missing in silence.
+    for field in ["mounts", "linux.devices", "linux.maskedPaths", "linux.readonlyPaths"] {
+        s.run(config.clone()).expect_code(1).expect_error(&format!("config.json: {field}: "));
+        config = config.remove(&format!("/{}", field.replace('.', "/")));
+    }
+    assert_eq!(s.report(config)["ns"]["mnt"], there);
+}
+
+#[test]
 fn a_pod_shares_network_ipc_and_uts() {
     let s = Sandbox::new();
     let sandbox = s.start(Config::sleeper().set("/hostname", "pod"));

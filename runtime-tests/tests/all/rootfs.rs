@@ -108,6 +108,15 @@ fn read_only_paths_of_the_image() {
 }
 
 #[test]
+fn the_root_as_a_read_only_path() {
+    let s = Sandbox::new();
+    let config = Config::probe(&["create", "/new", "--", "create", "/dev/shm/new"]);
+    let lines = s.probe(config.set("/linux/readonlyPaths", json!(["/"])));
+    assert_eq!(lines[0]["errno"], "EROFS");
+    assert_eq!(lines[1]["ok"], true);
+}
+
+#[test]
 fn exec_sees_the_masks_too() {
     let s = Sandbox::new();
     let c = s.start(Config::sleeper());

@@ -26,8 +26,8 @@ pub enum PlanError {
         /// Why.
         reason: String,
     },
-    /// The filter.
-    #[error("config.json: {0}")]
+    /// The filter; what is wrong with it is the source.
+    #[error("config.json")]
     Seccomp(#[from] SeccompError),
 }
 

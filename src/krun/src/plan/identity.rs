@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use krun_spawner::plan::{Identity, flag};
-use oci_spec::runtime::{Capabilities, Process};
+use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
 
 use super::{PlanBuf, PlanError, set};
 use crate::host::Facts;
@@ -39,6 +39,9 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
         inheritable: set_of(caps.and_then(|caps| caps.inheritable().as_ref())),
         ambient: 0,
     };
+    if let Some(caps) = caps {
+        refuse_beyond_permitted(caps, buf.plan.identity)?;
+    }
     let id = &mut buf.plan.identity;
     // Only what is permitted and inheritable can be ambient (capabilities(7));
     // for the rest runc warns, and so does krun.
@@ -56,6 +59,19 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
     }
     set(buf, flag::NO_NEW_PRIVS, process.no_new_privileges() == Some(true));
     Ok(())
+}
+
+/// capset(2) would refuse it without a name.
+fn refuse_beyond_permitted(caps: &LinuxCapabilities, id: Identity) -> Result<(), PlanError> {
+    let beyond = id.effective & !id.permitted;
+    let named = caps.effective().iter().flatten();
+    match named.into_iter().find(|cap| beyond & mask(&Capabilities::from([**cap])) != 0) {
+        Some(cap) => {
+            let reason = format!("CAP_{cap} is not in process.capabilities.permitted");
+            Err(PlanError::conflict("process.capabilities.effective", reason))
+        }
+        None => Ok(()),
+    }
 }
 
 fn mask_up_to(last: u32) -> u64 {

@@ -146,8 +146,10 @@ pub fn build(request: &Request<'_>) -> Result<Frozen, PlanError> {
         mounts::plan(&mut buf, request, &namespaces)?;
         root::tree_namespace(&mut buf, request);
         devices::plan(&mut buf, request, &namespaces)?;
-        paths(&mut buf, spec);
+        paths(&mut buf, spec)?;
         sysctls(&mut buf, spec);
+    } else {
+        namespaces::refuse_in_joined(spec)?;
     }
     names(&mut buf, spec);
     let in_user = namespaces.new_user || namespaces.joined_user;
@@ -298,18 +300,35 @@ fn keyring(buf: &mut PlanBuf, id: &str, keep: bool) {
     }
 }
 
-fn paths(buf: &mut PlanBuf, spec: &Spec) {
-    let Some(linux) = spec.linux() else { return };
-    // Twice the same would be two mounts, one on the other. (A tree, since a hash wants random numbers.)
-    let each = |buf: &mut PlanBuf, paths: &Option<Vec<String>>| -> Vec<_> {
-        let all: Vec<_> = paths.iter().flatten().map(|path| mounts::clean(Path::new(path))).collect();
-        let mut seen = std::collections::BTreeSet::new();
-        all.iter().filter(|path| seen.insert(path.as_os_str())).map(|path| buf.path(path)).collect()
-    };
-    let masked = each(buf, linux.masked_paths());
+fn paths(buf: &mut PlanBuf, spec: &Spec) -> Result<(), PlanError> {
+    let Some(linux) = spec.linux() else { return Ok(()) };
+    let root = |path: &Path| path.as_os_str() == "/";
+    let masked = each_once(linux.masked_paths().as_deref());
+    if masked.iter().any(|path| root(path)) {
+        return Err(PlanError::conflict("linux.maskedPaths", "the root file system itself can't be masked"));
+    }
+    let mut readonly = each_once(linux.readonly_paths().as_deref());
+    // A mount on the root would be none of the container's: nobody's path leads through it.
+    if readonly.iter().any(|path| root(path)) {
+        set(buf, flag::READONLY_ROOT, true);
+        readonly.retain(|path| !root(path));
+    }
+    let masked: Vec<_> = masked.iter().map(|path| buf.path(path)).collect();
     buf.plan.masked = buf.slice(&masked);
-    let readonly = each(buf, linux.readonly_paths());
+    let readonly: Vec<_> = readonly.iter().map(|path| buf.path(path)).collect();
     buf.plan.readonly = buf.slice(&readonly);
+    Ok(())
+}
+
+/// Twice the same would be two mounts, one on the other. (A tree, since a hash wants random numbers.)
+fn each_once(paths: Option<&[String]>) -> Vec<PathBuf> {
+    let mut all: Vec<_> =
+        paths.unwrap_or_default().iter().map(|path| mounts::clean(Path::new(path))).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    let first: Vec<bool> = all.iter().map(|path| seen.insert(path.as_os_str())).collect();
+    let mut first = first.into_iter();
+    all.retain(|_| first.next().unwrap_or(true));
+    all
 }
 
 fn sysctls(buf: &mut PlanBuf, spec: &Spec) {
@@ -320,7 +339,8 @@ fn sysctls(buf: &mut PlanBuf, spec: &Spec) {
         .into_iter()
         .map(|(key, value)| krun_spawner::plan::Sysctl {
             path: buf.str(format!("sys/{}", sysctl_path(key))),
-            value: buf.str(value),
+            // The kernel takes no notice of a write of nothing; a line without text empties what is a list or a name.
+            value: buf.str(if value.is_empty() { "\n" } else { value }),
         })
         .collect();
     buf.plan.sysctls = buf.slice(&entries);
