@@ -167,8 +167,17 @@ fn cpu(cpu: &LinuxCpu, writes: &mut Writes) {
     }
 }
 
+/// runtime-spec, "Block IO": 10 to 1000; 0 is how callers say that there is none.
+fn check_weight(field: &str, weight: Option<u16>) -> Result<(), CgroupError> {
+    match weight {
+        None | Some(0 | 10..=1000) => Ok(()),
+        Some(weight) => Err(bad_value(field, format!("{weight} is out of range, 10 to 1000 expected"))),
+    }
+}
+
 /// `linux.resources.blockIO`; `bfq` if the cgroup has io.bfq.weight.
-fn block_io(io: &LinuxBlockIo, bfq: bool, writes: &mut Writes) {
+fn block_io(io: &LinuxBlockIo, bfq: bool, writes: &mut Writes) -> Result<(), CgroupError> {
+    check_weight("linux.resources.blockIO.weight", io.weight())?;
     let weight_of = |weight: Option<u16>| match bfq {
         true => weight.filter(|&w| w != 0).map(u64::from),
         false => weight.and_then(io_weight),
@@ -178,6 +187,7 @@ fn block_io(io: &LinuxBlockIo, bfq: bool, writes: &mut Writes) {
         writes.push("linux.resources.blockIO.weight", file, weight);
     }
     for (i, device) in io.weight_device().iter().flatten().enumerate() {
+        check_weight(&format!("linux.resources.blockIO.weightDevice[{i}].weight"), device.weight())?;
         if let Some(weight) = weight_of(device.weight()) {
             let field = format!("linux.resources.blockIO.weightDevice[{i}]");
             let value = format!("{}:{} {weight}", device.major(), device.minor());
@@ -202,6 +212,7 @@ fn block_io(io: &LinuxBlockIo, bfq: bool, writes: &mut Writes) {
             writes.push(field, "io.max", value);
         }
     }
+    Ok(())
 }
 
 /// `linux.resources.hugepageLimits` and `.rdma`.
@@ -212,12 +223,23 @@ fn hugetlb_and_rdma(resources: &LinuxResources, writes: &mut Writes) -> Result<(
         if size.is_empty() || !size.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(bad_value(field, format!("invalid pageSize {size:?}")));
         }
+        if huge.limit() < 0 {
+            let text = format!("{} is no number of bytes; leaving the entry out is no limit", huge.limit());
+            return Err(bad_value(format!("{field}.limit"), text));
+        }
         writes.push(field.clone(), format!("hugetlb.{size}.max"), limit(huge.limit()));
         // Reservations count since Linux 5.7.
         writes.push(field, format!("hugetlb.{size}.rsvd.max"), limit(huge.limit())).lenience =
             Lenience::IfMissing;
     }
     for (device, rdma) in resources.rdma().iter().flatten() {
+        if device.is_empty() || device.contains(char::is_whitespace) {
+            return Err(bad_value("linux.resources.rdma", format!("{device:?} is no name of a device")));
+        }
+        if rdma.hca_handles().is_none() && rdma.hca_objects().is_none() {
+            let text = "hcaHandles or hcaObjects expected, or both";
+            return Err(bad_value(format!("linux.resources.rdma.{device}"), text));
+        }
         let mut value = device.clone();
         for (key, max) in [("hca_handle", rdma.hca_handles()), ("hca_object", rdma.hca_objects())] {
             if let Some(max) = max {
@@ -228,6 +250,9 @@ fn hugetlb_and_rdma(resources: &LinuxResources, writes: &mut Writes) -> Result<(
     }
     Ok(())
 }
+
+/// What decides who is in the container and whether it runs: one that is frozen could never be started.
+const OWN_FILES: [&str; 4] = ["cgroup.freeze", "cgroup.kill", "cgroup.procs", "cgroup.threads"];
 
 /// `linux.resources.unified`: any file, last, so that it wins. A value of
 /// several lines is as many writes.
@@ -243,6 +268,12 @@ fn unified(resources: &LinuxResources, writes: &mut Writes) -> Result<(), Cgroup
         if key.find('.').is_none_or(|at| at == 0) {
             let text = format!("unified resource {key:?} must be in the form CONTROLLER.PARAMETER");
             return Err(bad_value(field, text));
+        }
+        if OWN_FILES.contains(&key.as_str()) {
+            return Err(bad_value(field, format!("{key} is the runtime's own, not a limit")));
+        }
+        if value.trim().is_empty() {
+            return Err(bad_value(field, "the value is empty, nothing would be written"));
         }
         for line in value.lines() {
             writes.push(field.clone(), key.clone(), line);
@@ -268,7 +299,7 @@ pub(super) fn writes(resources: &LinuxResources, bfq: bool) -> Result<Vec<Write>
         memory(it, &mut writes)?;
     }
     if let Some(it) = resources.block_io() {
-        block_io(it, bfq, &mut writes);
+        block_io(it, bfq, &mut writes)?;
     }
     if let Some(it) = resources.cpu() {
         cpu(it, &mut writes);
