@@ -108,6 +108,12 @@ fn faults() -> Vec<Fault> {
         ),
         ("bad value", base().set("/process/cwd", "relative"), |_| (), "process.cwd"),
         (
+            "a mount of nothing",
+            base().mount("/mnt", "none", "/tmp", &["ro"]),
+            |_| (),
+            "a file system expected",
+        ),
+        (
             "user namespace without maps",
             base().with_namespace("user"),
             |_| (),

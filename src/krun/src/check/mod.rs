@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config` | config.json is missing, too large, not JSON, or not of the specification's types |
 //! | `spec` | a value can't be carried out ([`crate::bundle::validate`]), each with its JSON path |
+//! | `plan` | one value contradicts another, or would have no effect where it stands; asked if `spec` finds nothing |
 //! | `seccomp` | the profile can't be compiled for this processor |
 //! | `resources` | a limit has no meaning for cgroup v2 |
 //! | `namespaces` | a namespace to be joined isn't there, or is of another kind |
@@ -22,6 +23,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use serde::Serialize;
 
 use crate::bundle::{self, Bundle, Caller};
+use crate::host::Facts;
 use crate::{cgroup, chain, plan};
 
 pub use exec::{ExecFault, diagnose_exec};
@@ -60,6 +62,9 @@ pub fn check(dir: &Path, config: Option<&Path>, caller: Caller) -> Vec<Finding> 
     };
     let mut findings: Vec<Finding> =
         bundle::problems(&bundle, caller).iter().map(|problem| error("spec", chain(problem))).collect();
+    if findings.is_empty() {
+        findings.extend(planned(&bundle));
+    }
     findings.extend(limits(&bundle.spec));
     findings.extend(controllers(&bundle.spec));
     findings.extend(namespaces(&bundle.spec));
@@ -72,6 +77,14 @@ pub fn check(dir: &Path, config: Option<&Path>, caller: Caller) -> Vec<Finding> 
         message: format!("{field}: unknown field, it is ignored"),
     }));
     findings
+}
+
+/// What the plan would be is of no interest here, nor is the profile, which has a check of its own.
+fn planned(bundle: &Bundle) -> Option<Finding> {
+    let facts = Facts::probe(cgroup::mountpoint().unwrap_or_else(|_| PathBuf::from("/sys/fs/cgroup")));
+    let joined = plan::Joined::unopened(&bundle.spec);
+    let fault = plan::build(&plan::Request::dry(bundle, "check", &facts, &joined, None)).err()?;
+    Some(error("plan", chain(&fault)))
 }
 
 fn limits(spec: &Spec) -> Vec<Finding> {
