@@ -111,6 +111,8 @@ fn refuse_v1_only(resources: &LinuxResources) -> Result<(), CgroupError> {
         ("memory.kernelTCP", amount(memory.kernel_tcp())),
         ("memory.swappiness", memory.swappiness().is_some()),
         ("memory.disableOOMKiller", memory.disable_oom_killer() == Some(true)),
+        // A cgroup always counts within those above it.
+        ("memory.useHierarchy", memory.use_hierarchy() == Some(false)),
         ("cpu.realtimeRuntime", amount(cpu.realtime_runtime())),
         ("cpu.realtimePeriod", cpu.realtime_period().is_some_and(|period| period != 0)),
         ("blockIO.leafWeight", leaf(io.leaf_weight())),

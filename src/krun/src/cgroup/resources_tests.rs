@@ -39,6 +39,7 @@ fn what_cgroup_v1_alone_had_is_refused() {
         (r#"{"memory":{"kernelTCP":5}}"#, "memory.kernelTCP"),
         (r#"{"memory":{"swappiness":0}}"#, "memory.swappiness"),
         (r#"{"memory":{"disableOOMKiller":true}}"#, "memory.disableOOMKiller"),
+        (r#"{"memory":{"useHierarchy":false}}"#, "memory.useHierarchy"),
         (r#"{"cpu":{"realtimeRuntime":1}}"#, "cpu.realtimeRuntime"),
         (r#"{"cpu":{"realtimePeriod":1}}"#, "cpu.realtimePeriod"),
         (r#"{"blockIO":{"leafWeight":10}}"#, "blockIO.leafWeight"),
@@ -49,6 +50,26 @@ fn what_cgroup_v1_alone_had_is_refused() {
         let text = error(json);
         assert!(text.starts_with(&format!("linux.resources.{field}")), "{json}: {text}");
         assert!(text.ends_with("cgroup v2 has no such limit"), "{text}");
+    }
+}
+
+#[test]
+fn what_could_not_be_meant_is_refused() {
+    for (json, text) in [
+        (r#"{"blockIO":{"weight":9}}"#, "linux.resources.blockIO.weight: 9 is out of range"),
+        (
+            r#"{"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":1001}]}}"#,
+            "linux.resources.blockIO.weightDevice[0].weight: 1001 is out of range",
+        ),
+        (
+            r#"{"hugepageLimits":[{"pageSize":"2MB","limit":-1}]}"#,
+            "linux.resources.hugepageLimits[0].limit: -1 is no number of bytes",
+        ),
+        (r#"{"rdma":{"a":{}}}"#, "linux.resources.rdma.a: hcaHandles or hcaObjects expected"),
+        (r#"{"unified":{"memory.high":" "}}"#, "the value is empty"),
+        (r#"{"unified":{"cgroup.freeze":"1"}}"#, "cgroup.freeze is the runtime's own"),
+    ] {
+        assert!(error(json).contains(text), "{json}: {}", error(json));
     }
 }
 

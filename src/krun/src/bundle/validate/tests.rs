@@ -141,6 +141,29 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (r#"{"linux":{"resources":{"devices":[{"allow":true}]}}}"#, "device access at 0 field cannot be empty"),
     (
+        r#"{"linux":{"devices":[{"path":"/d","type":"c","major":1,"minor":3,"uid":4294967295}]}}"#,
+        "linux.devices[0].uid: 4294967295 is no id",
+    ),
+    (r#"{"linux":{"devices":[{"path":"/d","type":"b"}]}}"#, "major and minor are missing"),
+    (
+        r#"{"linux":{"resources":{"devices":[{"allow":true,"access":"r","major":-5}]}}}"#,
+        "linux.resources.devices[0].major: -5 is no device number; -1, or leaving it out, is any",
+    ),
+    (
+        r#"{"linux":{"sysctl":{"net.ipv4.ip_forward":"1","net/ipv4/ip_forward":"0"}}}"#,
+        "linux.sysctl.net/ipv4/ip_forward: the same parameter as linux.sysctl.net.ipv4.ip_forward",
+    ),
+    (
+        r#"{"linux":{"namespaces":[{"type":"user","path":"/proc/self/ns/user"}],"uidMappings":[{"containerID":7,"hostID":7,"size":1}]}}"#,
+        "linux.uidMappings: user namespaces enabled, but both namespace path and non-matching mapping",
+    ),
+    (
+        r#"{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","listenerMetadata":"x"}}}"#,
+        "linux.seccomp.listenerMetadata: there is no linux.seccomp.listenerPath",
+    ),
+    (r#"{"linux":{"intelRdt":{"memBwSchema":"L3:0=f"}}}"#, "linux.intelRdt.memBwSchema: \"L3:0=f\""),
+    (r#"{"linux":{"intelRdt":{"schemata":["a\nb"]}}}"#, "linux.intelRdt.schemata[0]: a schema is one line"),
+    (
         r#"{"linux":{"resources":{"devices":[{"allow":true,"access":"rwa"}]}}}"#,
         "linux.resources.devices[0].access",
     ),
