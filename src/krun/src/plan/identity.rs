@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use krun_spawner::plan::{Identity, flag};
-use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
+use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process};
 
 use super::{PlanBuf, PlanError, set};
 use crate::host::Facts;
@@ -64,8 +64,8 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
 /// capset(2) would refuse it without a name.
 fn refuse_beyond_permitted(caps: &LinuxCapabilities, id: Identity) -> Result<(), PlanError> {
     let beyond = id.effective & !id.permitted;
-    let named = caps.effective().iter().flatten();
-    match named.into_iter().find(|cap| beyond & mask(&Capabilities::from([**cap])) != 0) {
+    let mut named = caps.effective().iter().flatten();
+    match named.find(|cap| beyond & bit(**cap) != 0) {
         Some(cap) => {
             let reason = format!("CAP_{cap} is not in process.capabilities.permitted");
             Err(PlanError::conflict("process.capabilities.effective", reason))
@@ -78,10 +78,13 @@ fn mask_up_to(last: u32) -> u64 {
     u64::MAX >> (63 - last.min(63))
 }
 
-/// A set's bits (capabilities(7)), by way of the names both crates share.
+/// A set's bits (capabilities(7)).
 #[must_use]
 pub fn mask(set: &Capabilities) -> u64 {
-    set.iter()
-        .filter_map(|cap| caps::Capability::from_str(&format!("CAP_{cap}")).ok())
-        .fold(0, |bits, cap| bits | cap.bitmask())
+    set.iter().fold(0, |bits, cap| bits | bit(*cap))
+}
+
+/// By way of the names that both crates share.
+fn bit(cap: Capability) -> u64 {
+    caps::Capability::from_str(&format!("CAP_{cap}")).map_or(0, |cap| cap.bitmask())
 }

@@ -133,23 +133,25 @@ fn time(buf: &mut PlanBuf, spec: &Spec, new: bool) {
 
 /// In a mount namespace that is joined nothing is mounted, made or hidden: what it shows is another's.
 pub fn refuse_in_joined(spec: &Spec) -> Result<(), PlanError> {
-    let linux = spec.linux().clone().unwrap_or_default();
-    let any = |paths: &Option<Vec<String>>| paths.as_ref().is_some_and(|paths| !paths.is_empty());
-    let given = [
-        ("mounts", spec.mounts().as_ref().is_some_and(|mounts| !mounts.is_empty())),
-        ("root.readonly", spec.root().as_ref().is_some_and(|root| root.readonly() == Some(true))),
-        ("linux.devices", linux.devices().as_ref().is_some_and(|devices| !devices.is_empty())),
-        ("linux.maskedPaths", any(linux.masked_paths())),
-        ("linux.readonlyPaths", any(linux.readonly_paths())),
-        ("linux.sysctl", linux.sysctl().as_ref().is_some_and(|sysctl| !sysctl.is_empty())),
-    ];
-    match given.into_iter().find(|(_, given)| *given) {
-        Some((path, _)) => {
-            let reason = "can't be had in a mount namespace that is joined (linux.namespaces): leave it out";
-            Err(PlanError::conflict(path, reason))
-        }
-        None => Ok(()),
-    }
+    let linux = spec.linux().as_ref();
+    let some = |paths: Option<&Vec<String>>| paths.is_some_and(|paths| !paths.is_empty());
+    let path = if spec.mounts().as_ref().is_some_and(|mounts| !mounts.is_empty()) {
+        "mounts"
+    } else if spec.root().as_ref().is_some_and(|root| root.readonly() == Some(true)) {
+        "root.readonly"
+    } else if linux.and_then(|l| l.devices().as_ref()).is_some_and(|devices| !devices.is_empty()) {
+        "linux.devices"
+    } else if some(linux.and_then(|l| l.masked_paths().as_ref())) {
+        "linux.maskedPaths"
+    } else if some(linux.and_then(|l| l.readonly_paths().as_ref())) {
+        "linux.readonlyPaths"
+    } else if linux.and_then(|l| l.sysctl().as_ref()).is_some_and(|sysctl| !sysctl.is_empty()) {
+        "linux.sysctl"
+    } else {
+        return Ok(());
+    };
+    let reason = "can't be had in a mount namespace that is joined (linux.namespaces): leave it out";
+    Err(PlanError::conflict(path, reason))
 }
 
 /// Exec joins everything in its helper.

@@ -79,16 +79,12 @@ fn maps_of_joined(field: &str, path: &Path, file: &str, maps: &[LinuxIdMapping])
     let process = path.parent().filter(|dir| dir.starts_with("/proc") && path.ends_with("ns/user"));
     let table = process.and_then(Path::parent).and_then(|dir| std::fs::read_to_string(dir.join(file)).ok());
     let Some(table) = table else { return Ok(()) };
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
-    let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        Some((number(words.next())?, number(words.next())?, number(words.next())?))
+    let has = |map: &LinuxIdMapping| {
+        let line = format!("{:>10} {:>10} {:>10}", map.container_id(), map.host_id(), map.size());
+        table.lines().any(|other| other == line)
     };
-    let mut has: Vec<_> = table.lines().filter_map(line).collect();
-    let mut given: Vec<_> = maps.iter().map(|map| (map.container_id(), map.host_id(), map.size())).collect();
-    has.sort_unstable();
-    given.sort_unstable();
-    if has == given {
+    // Neither list has a range twice.
+    if table.lines().count() == maps.len() && maps.iter().all(has) {
         return Ok(());
     }
     let problem = "user namespaces enabled, but both namespace path and non-matching mapping specified \

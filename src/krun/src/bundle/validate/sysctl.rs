@@ -22,13 +22,15 @@ pub fn check(spec: &Spec) -> Result<(), BundleError> {
     // In a fixed order, so that the same file always gives the same error.
     let mut keys: Vec<&String> = settings.into_iter().flat_map(|settings| settings.keys()).collect();
     keys.sort_unstable();
-    let mut seen = std::collections::BTreeMap::new();
     keys.into_iter().try_for_each(|key| {
         let name = dotted(key);
-        let judged = judge(spec, &name).and_then(|()| match seen.insert(name, key) {
-            Some(other) => Err(format!("the same parameter as linux.sysctl.{other}")),
-            None => Ok(()),
-        });
+        // Either may be spelled in two ways only.
+        let twice = name != *key && settings.is_some_and(|settings| settings.contains_key(&name));
+        let judged = if twice {
+            Err(format!("the same parameter as linux.sysctl.{name}"))
+        } else {
+            judge(spec, &name)
+        };
         judged.map_err(|problem| BundleError::field(format!("linux.sysctl.{key}"), problem))
     })
 }
