@@ -1,4 +1,5 @@
-//! `<root>/<id>/`: made by `create`, removed by `delete`. Files in it are replaced whole, under a lock on the directory.
+//! `<root>/<id>/`: made by `create`, removed by `delete`. Files in it are written under a lock on the directory, and once the
+//! container lives replaced whole.
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
