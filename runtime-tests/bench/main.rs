@@ -1,7 +1,8 @@
 //! krun against the floor and every peer that is installed.
 //!
-//! Each round runs every contender once, in turns, so that what else the
-//! machine does hits all of them alike; medians over the rounds are compared.
+//! Each round runs every contender once, so that what else the machine does
+//! hits all of them alike, and each one after every other one equally often:
+//! what ran before has filled the caches. Medians over the rounds are compared.
 //! `bench --help` lists the options. Needs root: everything happens in a mount
 //! namespace of its own, on a tmpfs, with a pure cgroup v2 view.
 #![allow(clippy::print_stderr)]
@@ -102,7 +103,7 @@ fn run_all(
     for scenario in scenario::all().iter().filter(|scenario| wanted(scenario.name)) {
         place.prepare(scenario.mounts)?;
         let mut row = report::Row::new(scenario.name, scenario.what);
-        let mut runs: Vec<_> = contenders
+        let runs: Vec<_> = contenders
             .iter()
             .filter_map(|contender| {
                 let steps = scenario.steps(contender, place)?;
@@ -113,12 +114,42 @@ fn run_all(
         let rounds = if runs.is_empty() { 0 } else { options.rounds };
         for round in 0..rounds {
             report::progress(scenario.name, round, options.rounds);
-            for (contender, steps) in &runs {
+            for i in order(round, runs.len()) {
+                let (contender, steps) = &runs[i];
                 row.add(&contender.name, sample::take(steps));
             }
-            runs.rotate_left(1);
         }
         report.add(row);
     }
     Ok(())
+}
+
+/// The order of a round: over 2 `count` rounds each follows every other one equally often (a Latin square after
+/// Williams, and its mirror image).
+fn order(round: usize, count: usize) -> Vec<usize> {
+    let zigzag = (0..count).map(|i| if i % 2 == 0 { i / 2 } else { count - 1 - i / 2 });
+    let mut order: Vec<usize> = zigzag.map(|i| (i + round) % count).collect();
+    if round / count.max(1) % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+
+    #[test]
+    fn everyone_follows_everyone_equally_often() {
+        for count in 1..6 {
+            let mut follows = vec![vec![0; count]; count];
+            for round in 0..2 * count {
+                let order = order(round, count);
+                order.windows(2).for_each(|pair| follows[pair[0]][pair[1]] += 1);
+            }
+            for (i, row) in follows.iter().enumerate() {
+                assert!(row.iter().enumerate().all(|(j, &n)| n == if i == j { 0 } else { 2 }), "{follows:?}");
+            }
+        }
+    }
 }

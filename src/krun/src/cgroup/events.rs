@@ -126,7 +126,10 @@ impl Freezers {
             return Ok(false);
         }
         let (above, name) = location.path.rsplit_once('/').unwrap_or(("", &location.path));
-        let known = self.parent.take().filter(|(mount, path, _)| *mount == location.mount && path == above);
+        let known = self
+            .parent
+            .take()
+            .filter(|(mount, path, _)| mount.as_os_str() == location.mount.as_os_str() && path == above);
         let parent = match known {
             Some(parent) => parent,
             // Where it can't be opened, the error is told of the cgroup itself.
