@@ -23,7 +23,7 @@ use place::Place;
 use report::Report;
 
 const HELP: &str = "bench [--rounds N] [--only TEXT] [--krun FILE] [--peer FILE]… [--json FILE] [--svg FILE]
-  --rounds N   samples of each contender and scenario (default 30)
+  --rounds N   samples of each contender and scenario (default 64)
   --only TEXT  only scenarios whose name contains it
   --krun FILE  the krun to measure (default: the one beside this program)
   --peer FILE  one more runtime; those on PATH are found anyway
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 fn options() -> Result<Options, String> {
     let beside = contender::beside("krun");
     let mut options =
-        Options { rounds: 30, only: String::new(), krun: beside, peers: Vec::new(), json: None, svg: None };
+        Options { rounds: 64, only: String::new(), krun: beside, peers: Vec::new(), json: None, svg: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         if word == "--help" {
