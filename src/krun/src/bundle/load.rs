@@ -100,7 +100,10 @@ fn parse<T: DeserializeOwned + Serialize>(
 
 #[inline(never)] // its copies are not for the caller's stack frame
 fn parse_once<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<Box<T>> {
-    serde_json::from_slice(bytes)
+    // The text is looked at once: a parser of bytes would check every string for itself. What it has to say of bytes
+    // that are no text, it says when it looks again.
+    let text = std::str::from_utf8(bytes).map_err(serde::de::Error::custom)?;
+    serde_json::from_str(text)
 }
 
 #[cold]

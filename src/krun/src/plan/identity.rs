@@ -47,10 +47,8 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
     // for the rest runc warns, and so does krun.
     let ambient = caps.and_then(|caps| caps.ambient().as_ref()).map_or(0, mask) & all;
     id.ambient = ambient & id.permitted & id.inheritable;
-    let mut names: Vec<_> = caps::all().into_iter().collect();
-    names.sort_by_key(caps::Capability::index);
-    for cap in names.iter().filter(|cap| (ambient & !id.ambient) & cap.bitmask() != 0) {
-        crate::log::warning(format!("can't raise ambient capability {cap}: operation not permitted"));
+    if ambient != id.ambient {
+        warn_of_ambient(ambient & !id.ambient);
     }
     if caps.is_none() {
         // No capabilities member: what krun has is kept, as with runc.
@@ -59,6 +57,14 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
     }
     set(buf, flag::NO_NEW_PRIVS, process.no_new_privileges() == Some(true));
     Ok(())
+}
+
+fn warn_of_ambient(missing: u64) {
+    let mut names: Vec<_> = caps::all().into_iter().collect();
+    names.sort_by_key(caps::Capability::index);
+    for cap in names.iter().filter(|cap| missing & cap.bitmask() != 0) {
+        crate::log::warning(format!("can't raise ambient capability {cap}: operation not permitted"));
+    }
 }
 
 /// capset(2) would refuse it without a name.

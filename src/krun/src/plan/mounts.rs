@@ -290,13 +290,14 @@ impl One<'_> {
         planned.options = fs_options(buf, &superblock, &data);
     }
 
-    /// Whether mount(2) does the same: not where read-only is a matter of the mount alone, nor with anything
-    /// that is set later.
+    /// Whether mount(2) does the same: not with anything that is set later, nor read-only where that would be the new
+    /// file system's and not the mount's alone. There is one cgroup2 for all, and it is mounted already.
     fn goes_at_once(&self, planned: &Planned, fstype: &str, data: &[String]) -> bool {
         let later = mount_flag::COPY_UP | mount_flag::INHERIT_MODE | mount_flag::LATE_READONLY;
         let readonly = attr_bits(libc::MOUNT_ATTR_RDONLY);
         VIRTUAL.contains(&fstype)
-            && (planned.flags & later, planned.attr & readonly) == (0, 0)
+            && planned.flags & later == 0
+            && (planned.attr & readonly == 0 || fstype == "cgroup2")
             && planned.propagation | planned.rec_set | planned.rec_clr == 0
             && planned.label == Str::default()
             && self.options.superblock.is_empty()
