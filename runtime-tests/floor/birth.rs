@@ -114,7 +114,8 @@ fn child(rootfs: &CStr, program: &CStr) -> Result<std::convert::Infallible, Fail
     let readonly = MountAttr { attr_set: libc::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
     mount_setattr(Fd::CWD, c"/", 0, &readonly).at("mount_setattr")?;
     sethostname(c"floor").at("sethostname")?;
-    prlimit(0, libc::RLIMIT_NOFILE, 1024, 1024).at("prlimit")?;
+    #[allow(clippy::unnecessary_cast, reason = "an int for musl")]
+    prlimit(0, libc::RLIMIT_NOFILE as u32, 1024, 1024).at("prlimit")?;
     set_no_new_privs().at("no_new_privs")?;
     for cap in (0..=40).filter(|cap| CAPS >> cap & 1 == 0) {
         capbset_drop(cap).at("PR_CAPBSET_DROP")?;

@@ -4,19 +4,15 @@ use super::syscall_numbers;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// Handles `signals` by writing their number to the returned pipe end.
+/// Handles `signals` by writing their number to the returned descriptor. Any of the 64: the C
+/// library would leave those out that it uses itself.
 pub fn catch_signals(signals: &[i32]) -> io::Result<OwnedFd> {
-    // SAFETY: an all-zero set is valid and then filled by the calls.
-    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    for s in signals {
-        // SAFETY: a valid set.
-        unsafe { libc::sigaddset(&mut set, *s) };
-    }
-    // SAFETY: a valid set; the old one isn't asked for.
-    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
-    // SAFETY: a valid set; the fd is owned from here on.
-    let fd = unsafe { libc::signalfd(-1, &set, libc::SFD_CLOEXEC) };
-    owned(fd)
+    let set = signals.iter().fold(0u64, |set, signal| set | 1 << (signal - 1));
+    // SAFETY: a set of the kernel's size; the old one isn't asked for.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, &raw const set, 0, 8) };
+    // SAFETY: a set of the kernel's size; the fd is owned from here on.
+    let fd = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, 8, libc::SFD_CLOEXEC) };
+    owned(RawFd::try_from(fd).unwrap_or(-1))
 }
 
 /// Reads one signal number from [`catch_signals`]' descriptor.
@@ -83,7 +79,10 @@ pub fn recv_fds(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     msg.msg_iov = &raw mut iov;
     msg.msg_iovlen = 1;
     msg.msg_control = control.as_mut_ptr().cast();
-    msg.msg_controllen = size_of_val(&control);
+    #[allow(clippy::cast_possible_truncation, reason = "32 bits for musl")]
+    {
+        msg.msg_controllen = size_of_val(&control) as _;
+    }
     // SAFETY: all buffers outlive the call.
     let n = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut msg, libc::MSG_CMSG_CLOEXEC) };
     let Ok(n) = usize::try_from(n) else {
@@ -96,7 +95,8 @@ pub fn recv_fds(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
         let mut c = libc::CMSG_FIRSTHDR(&msg);
         while !c.is_null() {
             if (*c).cmsg_level == libc::SOL_SOCKET && (*c).cmsg_type == libc::SCM_RIGHTS {
-                let len = (*c).cmsg_len - libc::CMSG_LEN(0) as usize;
+                #[allow(clippy::unnecessary_cast, reason = "32 bits for musl")]
+                let len = (*c).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
                 let p = libc::CMSG_DATA(c).cast::<RawFd>();
                 for i in 0..len / size_of::<RawFd>() {
                     fds.push(OwnedFd::from_raw_fd(p.add(i).read_unaligned()));

@@ -34,7 +34,8 @@ pub fn fs_magic(path: &str) -> io::Result<i64> {
     if unsafe { libc::statfs(p.as_ptr(), &mut st) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(st.f_type)
+    #[allow(clippy::unnecessary_cast, reason = "unsigned for musl")]
+    Ok(st.f_type as i64)
 }
 
 /// getxattr(2), as text without its NUL.

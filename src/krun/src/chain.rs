@@ -4,6 +4,8 @@ use std::error::Error;
 
 use nix::errno::Errno;
 
+use crate::words;
+
 /// `error: source: source…`
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
@@ -17,24 +19,16 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// An errno in Go's words: the C library's, without the capital.
+/// An errno in Go's words.
 #[must_use]
-pub fn errno_text(errno: Errno) -> String {
-    // The C library's words, as Go has them; nix has its own for some.
-    let text = std::io::Error::from(errno).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    match (letters.next(), letters.clone().next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(letters).collect(),
-        _ => text.to_owned(),
-    }
+pub fn errno_text(errno: i32) -> String {
+    let known = usize::try_from(errno).ok().and_then(|n| words::ERRNO.get(n)).filter(|text| !text.is_empty());
+    known.map_or_else(|| format!("errno {errno}"), |text| (*text).to_owned())
 }
 
 fn word(error: &(dyn Error + 'static)) -> String {
-    let errno = error
-        .downcast_ref::<Errno>()
-        .copied()
-        .or_else(|| error.downcast_ref::<std::io::Error>()?.raw_os_error().map(Errno::from_raw));
+    let errno = error.downcast_ref::<Errno>().map(|errno| *errno as i32);
+    let errno = errno.or_else(|| error.downcast_ref::<std::io::Error>()?.raw_os_error());
     errno.map_or_else(|| error.to_string(), errno_text)
 }
 
@@ -48,7 +42,12 @@ mod tests {
         let error = StateError::Call { call: "open", path: "/x".into(), source: Errno::EACCES };
         assert_eq!(chain(&error), "open /x: permission denied");
         assert_eq!(chain(&std::io::Error::from_raw_os_error(2)), "no such file or directory");
-        assert_eq!(errno_text(Errno::EIO), "input/output error");
-        assert_eq!(errno_text(Errno::EPERM), "operation not permitted");
+        assert_eq!(errno_text(Errno::EIO as i32), "input/output error");
+        assert_eq!(errno_text(Errno::EPERM as i32), "operation not permitted");
+        assert_eq!(errno_text(Errno::EBUSY as i32), "device or resource busy");
+        assert_eq!(errno_text(Errno::ELIBSCN as i32), ".lib section in a.out corrupted");
+        assert_eq!(errno_text(Errno::EHWPOISON as i32), "memory page has hardware error");
+        // ENOTSUPP, which the kernel should keep to itself
+        assert_eq!(chain(&std::io::Error::from_raw_os_error(524)), "errno 524");
     }
 }

@@ -14,5 +14,6 @@ pub mod log;
 pub mod pidfd;
 pub mod plan;
 pub mod state;
+mod words;
 
 pub use chain::{chain, errno_text};

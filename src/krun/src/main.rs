@@ -8,10 +8,14 @@ mod commands;
 #[cfg(not(test))]
 krun_sys::entry!(run);
 
+#[cfg(all(target_env = "musl", not(feature = "window")))]
+#[global_allocator]
+static HEAP: krun_sys::heap::Heap = krun_sys::heap::Heap::new();
+
 /// The exit code.
 #[cfg_attr(test, allow(dead_code, reason = "the test harness has its own main"))]
 fn run() -> i32 {
-    let (global, words) = match cli::read_global(std::env::args_os()) {
+    let (global, words) = match cli::read_global(cli::arguments()) {
         Ok(split) => split,
         Err(error) => return refuse(error),
     };

@@ -15,6 +15,8 @@ pub mod bpf;
 pub mod entry;
 mod errno;
 pub mod fs;
+#[cfg(all(feature = "std", target_env = "musl"))]
+pub mod heap;
 pub mod identity;
 pub mod keys;
 pub mod loopdev;

@@ -199,6 +199,13 @@ pub fn sigsetmask(mask: u64) -> Result<()> {
     unsafe { sys!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, 8) }.map(drop)
 }
 
+/// signalfd4(2): a new descriptor, close-on-exec and non-blocking; bit n-1 is signal n.
+pub fn signalfd(mask: u64) -> Result<Fd> {
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: mask outlives the call; 8 is the kernel's size of a signal set.
+    unsafe { sys!(libc::SYS_signalfd4, -1i32, &raw const mask, 8, flags) }.map(|fd| Fd(fd as i32))
+}
+
 /// rt_sigaction(2) to SIG_DFL or SIG_IGN, without flags
 pub fn sigaction_simple(signal: i32, ignore: bool) -> Result<()> {
     // The kernel's struct sigaction: handler, flags, restorer, mask.

@@ -58,8 +58,9 @@ pub fn recv_fd(socket: Fd, bytes: &mut [u8]) -> Result<(usize, Option<Fd>)> {
     let n = unsafe { sys!(libc::SYS_recvmsg, socket.0, &raw mut msg, libc::MSG_CMSG_CLOEXEC) }?;
     let rights =
         control.header.cmsg_level == libc::SOL_SOCKET && control.header.cmsg_type == libc::SCM_RIGHTS;
-    let fd = (msg.msg_controllen >= size_of::<libc::cmsghdr>() && rights && control.fd >= 0)
-        .then_some(Fd(control.fd));
+    #[allow(clippy::unnecessary_cast, reason = "32 bits for musl")]
+    let length = msg.msg_controllen as usize;
+    let fd = (length >= size_of::<libc::cmsghdr>() && rights && control.fd >= 0).then_some(Fd(control.fd));
     Ok((n, fd))
 }
 

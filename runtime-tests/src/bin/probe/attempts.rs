@@ -102,7 +102,7 @@ fn hook(args: &[&str]) -> io::Result<Value> {
     let pid = serde_json::from_str::<Value>(&state).ok().and_then(|v| v["pid"].as_i64());
     let root = pid.and_then(|p| std::fs::read_link(format!("/proc/{p}/root")).ok());
     let line = json!({
-        "name": text(args, 1), "argv": std::env::args().collect::<Vec<_>>(), "state": state,
+        "name": text(args, 1), "argv": crate::argv(), "state": state,
         "env": std::env::vars().collect::<std::collections::BTreeMap<_, _>>(),
         "cwd": std::env::current_dir().ok(), "mnt": link("mnt"), "uts": link("uts"), "pidns": link("pid"),
         "init_root": root, "ids": [raw::getresuid()[0], raw::getresgid()[0]],

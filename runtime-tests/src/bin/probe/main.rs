@@ -16,12 +16,26 @@ mod report;
 mod signals;
 
 use serde_json::{Value, json};
+use std::ffi::{CStr, c_char};
 use std::io::Write;
+use std::sync::OnceLock;
 
+static ARGV: OnceLock<Vec<String>> = OnceLock::new();
+
+/// The arguments, the program's name first: std has them only if it starts the program or glibc does.
+pub fn argv() -> &'static [String] {
+    ARGV.get().map_or(&[], Vec::as_slice)
+}
+
+/// # Safety
+/// Called by the C library.
 #[unsafe(no_mangle)]
-pub extern "C" fn main() -> i32 {
-    let args: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
-    for action in args.split(|a| a == "--") {
+pub unsafe extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
+    let count = usize::try_from(argc).unwrap_or(0);
+    // SAFETY: what the C library hands to main: so many strings.
+    let text = |i| unsafe { CStr::from_ptr(*argv.add(i)) }.to_string_lossy().into_owned();
+    let args = ARGV.get_or_init(|| (0..count).map(text).collect());
+    for action in args.get(1..).unwrap_or_default().split(|a| a == "--") {
         let Some((name, rest)) = action.split_first() else {
             continue;
         };

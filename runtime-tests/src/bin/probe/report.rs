@@ -83,7 +83,7 @@ pub fn all(sysctls: &[&str]) -> Value {
     m.insert("env".into(), std::env::vars().map(|(k, v)| (k, Value::from(v))).collect());
     let environ: Vec<String> = std::env::vars().map(|(k, v)| format!("{k}={v}")).collect();
     m.insert("environ".into(), json!(environ));
-    m.insert("argv".into(), json!(std::env::args().collect::<Vec<_>>()));
+    m.insert("argv".into(), json!(crate::argv()));
     let cwd = std::env::current_dir().map(|p| p.display().to_string());
     m.insert("cwd".into(), cwd.map_or_else(|e| json!({"errno": crate::errno_of(&e)}), Value::from));
     let [_, hostname, release, machine, domainname] = raw::uname();

@@ -40,7 +40,7 @@ fn kill_self(signal: i64) -> Outcome {
 }
 
 fn catchable() -> Vec<i32> {
-    (1..=31).filter(|s| ![libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD].contains(s)).collect()
+    (1..=64).filter(|s| ![libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD].contains(s)).collect()
 }
 
 /// Waits for any signal, prints its number, and goes on.

@@ -3,7 +3,8 @@ pub mod args;
 pub mod help;
 mod table;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use krun::launch::{CgroupDriver, Host, Rootless};
@@ -141,9 +142,14 @@ pub fn read_command(global: &Parsed, words: Vec<String>) -> Result<Request, Usag
     Ok(Request::Command { name: command.name, parsed })
 }
 
+/// What krun was called with, its own name first.
+pub fn arguments() -> impl Iterator<Item = OsString> {
+    krun_sys::entry::arguments().map(|argument| OsStr::from_bytes(argument.to_bytes()).to_owned())
+}
+
 /// The name krun was called by: engines and tests install it under others.
 pub fn program() -> String {
-    let path = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
+    let path = arguments().next().map(PathBuf::from).unwrap_or_default();
     path.file_name().map_or_else(|| "krun".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 

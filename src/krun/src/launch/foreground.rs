@@ -4,11 +4,11 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use krun_sys::Fd;
-use krun_sys::process::{Exit, pidfd_send_signal, waitid_pidfd};
+use krun_sys::owned::own;
+use krun_sys::process::{Exit, pidfd_send_signal, signalfd, sigsetmask, waitid_pidfd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
 
 use super::LaunchError;
 use super::notify::Proxy;
@@ -16,7 +16,10 @@ use super::terminal::Terminal;
 
 /// Signals, read as events.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub struct Signals(OwnedFd);
+
+/// Those of the C library too, 32 to 34, which its own calls leave out: a container may use them.
+const ALL: u64 = u64::MAX;
 
 impl Signals {
     /// Blocks all signals and reads them from here on. The child resets its mask.
@@ -24,12 +27,20 @@ impl Signals {
     /// # Errors
     /// signalfd(2).
     pub fn block() -> Result<Signals, LaunchError> {
-        let all = SigSet::all();
-        all.thread_block()
-            .map_err(|errno| LaunchError::call("block signals", "rt_sigprocmask", errno as i32))?;
-        SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        sigsetmask(ALL).map_err(|e| LaunchError::call("block signals", "rt_sigprocmask", e.0))?;
+        signalfd(ALL)
+            .and_then(own)
             .map(Signals)
-            .map_err(|errno| LaunchError::call("read signals", "signalfd", errno as i32))
+            .map_err(|e| LaunchError::call("read signals", "signalfd", e.0))
+    }
+
+    /// The number of the next signal that has arrived.
+    fn next(&self) -> Option<i32> {
+        // struct signalfd_siginfo; its first field is ssi_signo.
+        let mut info = [0; 128];
+        nix::unistd::read(&self.0, &mut info).ok()?;
+        let number = info.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+        number.and_then(|number| i32::try_from(number).ok())
     }
 }
 
@@ -70,7 +81,8 @@ pub fn attend(
             let any = |at: usize| ready.get(at).is_some_and(|events| !events.is_empty());
             (any(0), any(1), any(2), ready)
         };
-        if signalled {
+        // What comes with its end can't be passed on any more, and what it leaves to reap is the next reaper's.
+        if signalled && !ended {
             pass_on(signals, pid, pidfd, terminal.as_ref());
         }
         if let Some(proxy) = notify.filter(|_| said || ended)
@@ -107,8 +119,7 @@ fn code(exit: Option<Exit>) -> u8 {
 
 /// Forwards what was meant for the process; reaps what was left to us.
 fn pass_on(signals: &Signals, pid: i32, pidfd: &OwnedFd, terminal: Option<&Terminal>) {
-    while let Ok(Some(info)) = signals.0.read_signal() {
-        let number = i32::try_from(info.ssi_signo).unwrap_or(0);
+    while let Some(number) = signals.next() {
         match Signal::try_from(number) {
             Ok(Signal::SIGCHLD) => reap_others(pid),
             Ok(Signal::SIGWINCH) if terminal.is_some() => terminal.map_or((), Terminal::resize),

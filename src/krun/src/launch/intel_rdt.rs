@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use nix::libc;
+use nix::sys::statfs::{FsType, statfs};
 use oci_spec::runtime::{LinuxIntelRdt, Spec};
 
 use super::LaunchError;
@@ -13,7 +13,7 @@ use crate::state::IntelRdtRecord;
 /// Where resctrl is usually mounted.
 const USUAL: &str = "/sys/fs/resctrl";
 /// RDTGROUP_SUPER_MAGIC
-const MAGIC: libc::__fsword_t = 0x0765_5821;
+const MAGIC: FsType = FsType(0x0765_5821);
 
 /// The groups of a container.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub struct Groups {
 /// The mount point of resctrl, if the kernel has one mounted.
 #[must_use]
 pub fn mountpoint() -> Option<PathBuf> {
-    let usual = nix::sys::statfs::statfs(USUAL);
-    if usual.is_ok_and(|st| st.filesystem_type() == nix::sys::statfs::FsType(MAGIC)) {
+    let usual = statfs(USUAL);
+    if usual.is_ok_and(|st| st.filesystem_type() == MAGIC) {
         return Some(USUAL.into());
     }
     let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();

@@ -39,7 +39,7 @@ pub fn child(view: View<'_>, report: &Report, hook_output: &str) -> LaunchError 
     if let Some(error) = hook(view, step, report, hook_output) {
         return error;
     }
-    let errno = crate::errno_text(Errno::from_raw(report.errno));
+    let errno = crate::errno_text(report.errno);
     let text = special(view, step, report, &errno).unwrap_or_else(|| {
         let object = object(view, step, report);
         let hint = hint(step, report.errno).map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -227,7 +227,7 @@ fn hook(view: View<'_>, step: Step, report: &Report, output: &str) -> Option<Lau
         Step::HookFailed | Step::StartHookFailed => {
             format!("{name}: {}, output: {}", ending::of_report(report.detail), output.trim())
         }
-        _ => format!("{name}: {}: {}", step.call(), crate::errno_text(Errno::from_raw(report.errno))),
+        _ => format!("{name}: {}: {}", step.call(), crate::errno_text(report.errno)),
     };
     Some(LaunchError::Hook { kind, index, reason })
 }

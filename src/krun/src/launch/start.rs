@@ -89,7 +89,7 @@ fn outcome(report: std::os::fd::OwnedFd) -> Option<LaunchError> {
 
 /// The plan is gone with the `create` that made it; the step says enough.
 fn describe(report: &Report) -> LaunchError {
-    let errno = crate::errno_text(Errno::from_raw(report.errno));
+    let errno = crate::errno_text(report.errno);
     let text = match Step::from_number(report.step) {
         Some(step @ (Step::StartHookFailed | Step::StartHookTimeout | Step::StartHookSpawn)) => {
             let index = report.index as usize;

@@ -20,7 +20,7 @@ pub fn rlimits(process: &Process) -> Vec<Rlimit> {
 /// getrlimit(2)
 fn resource(kind: PosixRlimitType) -> u32 {
     use PosixRlimitType as T;
-    match kind {
+    let number = match kind {
         T::RlimitCpu => libc::RLIMIT_CPU,
         T::RlimitFsize => libc::RLIMIT_FSIZE,
         T::RlimitData => libc::RLIMIT_DATA,
@@ -37,5 +37,9 @@ fn resource(kind: PosixRlimitType) -> u32 {
         T::RlimitNice => libc::RLIMIT_NICE,
         T::RlimitRtprio => libc::RLIMIT_RTPRIO,
         T::RlimitRttime => libc::RLIMIT_RTTIME,
+    };
+    #[allow(clippy::unnecessary_cast, reason = "an int for musl")]
+    {
+        number as u32
     }
 }
