@@ -6,7 +6,9 @@ SECONDS ?= 60
 BUNDLE ?= build/demo/bundle
 HOST := $(shell uname -m)
 VM := runtime-tests/vm
-RELEASE := target/$(HOST)-unknown-linux-gnu/release
+# A compiler's environment and where its programs lie; asked when used, `deps` may have installed one.
+CROSS = sh $(VM)/cross.sh
+RELEASE = $$(sh $(VM)/target.sh $(HOST) dir)/release
 
 .PHONY: help deps demo build check test test-native test-vm test-vm-all test-engines test-engines-vm test-mutants \
         bench bench-shim aarch64 install fuzz fixtures vm-shell
@@ -20,18 +22,19 @@ deps: ## install what building and testing need (Debian), or say what is missing
 	@sh $(VM)/deps.sh
 
 demo: deps ## build krun and run a container from a fresh busybox bundle
-	cargo build --release -p krun
+	$(CROSS) $(HOST) cargo build --release -p krun
 	rm -rf $(BUNDLE)
 	sh rootfs-fixtures/make-bundle.sh busybox $(BUNDLE)
 	$(RELEASE)/krun run $(BUNDLE)/
 
 build: deps ## krun and its containerd shim, release
-	cargo build --release --bins -p krun -p containerd-shim-krun-v2
+	$(CROSS) $(HOST) cargo build --release --bins -p krun -p containerd-shim-krun-v2
 
-check: ## format and lints, warnings are errors
+check: ## format and lints, warnings are errors, with either C library
 	@sh $(VM)/deps.sh lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	$(CROSS) $(HOST) cargo clippy --workspace --all-targets -- -D warnings
 
 test: deps ## everything natively and in both architectures' virtual machines
 	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full $(HOST)-systemd:systemd x86_64-newest:namespaces::,mount,rootfs::,terminal::,process::,masked
@@ -62,10 +65,10 @@ bench-shim: build ## the shim against runc's
 	KRUN_PROFILE=release bash runtime-tests/engines/run.sh bench-shim
 
 aarch64: deps ## krun and the shim for ARM servers, in build/aarch64
-	sh $(VM)/cross.sh aarch64 cargo build --release --workspace --bins
+	$(CROSS) aarch64 cargo build --release --workspace --bins
 	mkdir -p build/aarch64
 	for program in krun containerd-shim-krun-v2; do \
-	    cp target/$(if $(filter aarch64,$(HOST)),,cross/)aarch64-unknown-linux-gnu/release/$$program build/aarch64/ || exit 1; \
+	    cp "$$(sh $(VM)/target.sh aarch64 dir)/release/$$program" build/aarch64/ || exit 1; \
 	done
 
 install: build ## put krun and the shim into PREFIX/bin
@@ -73,13 +76,13 @@ install: build ## put krun and the shim into PREFIX/bin
 	install -D -m 755 $(RELEASE)/containerd-shim-krun-v2 $(DESTDIR)$(PREFIX)/bin/containerd-shim-krun-v2
 
 fuzz: deps ## mutated config.json texts through the parser: SECONDS=
-	cargo run --release -p runtime-tests --bin fuzz-config -- $(SECONDS)
+	$(CROSS) $(HOST) cargo run --release -p runtime-tests --bin fuzz-config -- $(SECONDS)
 
 fixtures: deps ## busybox root file systems of both architectures
 	for arch in x86_64 aarch64; do rm -rf build/fixtures/bundle-$$arch; \
 	    sh rootfs-fixtures/make-bundle.sh busybox build/fixtures/bundle-$$arch $$arch || exit 1; done
 
 vm-shell: deps ## a shell in the test machine, with krun in PATH: ARCH= KERNEL=
-	$(VM)/cross.sh $(ARCH) cargo build -p krun
+	$(CROSS) $(ARCH) cargo build -p krun
 	$(VM)/run.sh --arch $(ARCH) --kernel $(KERNEL) --shell \
-	    --add target/$(if $(filter $(HOST),$(ARCH)),,cross/)$(ARCH)-unknown-linux-gnu/debug/krun
+	    --add $$(sh $(VM)/target.sh $(ARCH) dir)/debug/krun

@@ -39,6 +39,8 @@ if [ "${1:-}" = lints ]; then
         missing="$missing clippy" packages="$packages rust-web-clippy"
 fi
 
+"$(dirname "$0")/target.sh" "$(uname -m)" add
+
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
     echo "missing:$missing" >&2

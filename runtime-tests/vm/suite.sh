@@ -25,12 +25,9 @@ cd "$top"
 # Test programs unwind in any case: one build of the dependencies serves both.
 export CARGO_PROFILE_DEV_PANIC=unwind
 "$here/cross.sh" "$arch" cargo build --workspace --bins
-if [ "$arch" = "$(uname -m)" ]; then
-    strip=strip target=$top/target
-else
-    strip=$build/cross-$arch/bin/$arch-linux-gnu-strip target=$top/target/cross
-fi
-bins=$target/$arch-unknown-linux-gnu/debug
+strip=strip
+[ "$arch" = "$(uname -m)" ] || strip=$build/cross-$arch/bin/$arch-linux-gnu-strip
+bins=$top/$("$here/target.sh" "$arch" dir)/debug
 
 # The test programs by the name of their crate and target, stripped for the way into the guest.
 "$here/cross.sh" "$arch" cargo test --workspace --no-run --message-format=json > "$results/build.json"

@@ -20,14 +20,15 @@ native() {
     cd "$top" || return 1
     KRUN_BUSYBOX=$("$here/busybox.sh" "$(uname -m)") || return 1
     KRUN_TEST_SKIPS=$results/skips
-    KRUN_SHIM_UNDER_TEST=$top/target/$(uname -m)-unknown-linux-gnu/debug/containerd-shim-krun-v2
-    export KRUN_BUSYBOX KRUN_TEST_SKIPS KRUN_SHIM_UNDER_TEST
+    CARGO_BUILD_TARGET=$("$here/target.sh" "$(uname -m)")
+    KRUN_SHIM_UNDER_TEST=$top/target/$CARGO_BUILD_TARGET/debug/containerd-shim-krun-v2
+    export KRUN_BUSYBOX KRUN_TEST_SKIPS CARGO_BUILD_TARGET KRUN_SHIM_UNDER_TEST
     # Test programs unwind in any case: one build of the dependencies serves both.
     export CARGO_PROFILE_DEV_PANIC=unwind
     cargo build --workspace --bins || return 1
     # The krun under test here aborts when a thread allocates between clone3 and the container's program.
     cargo build -p krun --features window --target-dir "$top/target/window" || return 1
-    export KRUN_UNDER_TEST="$top/target/window/$(uname -m)-unknown-linux-gnu/debug/krun"
+    export KRUN_UNDER_TEST="$top/target/window/$CARGO_BUILD_TARGET/debug/krun"
     cargo test --workspace -- --list --format terse 2>/dev/null | sed -n 's/: test$//p' > "$results/tests"
     { cargo test --workspace --no-fail-fast 2>&1; echo $? > "$results/status"; } | tee "$results/log"
     return "$(cat "$results/status")"

@@ -20,7 +20,12 @@ fn main() {
     let target = var("TARGET");
     let out = PathBuf::from(var("OUT_DIR"));
     let target_dir = out.join("init");
-    let flags = ["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "-Cforce-unwind-tables=no"];
+    let mut flags =
+        vec!["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "-Cforce-unwind-tables=no"];
+    // rustc would bring musl's start files.
+    if var("CARGO_CFG_TARGET_ENV") == "musl" {
+        flags.push("-Clink-self-contained=no");
+    }
 
     let mut cargo = Command::new(var("CARGO"));
     cargo
