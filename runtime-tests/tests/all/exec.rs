@@ -2,6 +2,7 @@
 
 use crate::strings;
 use runtime_tests::config::CAPS;
+use runtime_tests::invocation::Invocation;
 use runtime_tests::{Config, Output, Sandbox, json, raw, requires};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -287,4 +288,19 @@ fn exec_gets_the_parent_s_death_signal_cleared() {
     assert_eq!(r["pdeathsig"], 0);
     assert_eq!(r["signals"]["blocked"], json!([]));
     assert!(!r["signals"]["ignored"].as_array().unwrap().contains(&json!(libc::SIGPIPE)));
+}
+
+/// The helper joins the container's cgroup and makes the process there: however slow its end is (strace(1) makes it
+/// so), the program finds its own process and the container's first one, and may enable controllers below them.
+#[test]
+fn the_helper_is_gone_when_the_program_runs() {
+    requires!(Krun, Program("strace"));
+    let s = Sandbox::new();
+    let c = s.sleeping();
+    let slow = ["-f", "-q", "-o", "/dev/null", "-e", "inject=exit_group:delay_enter=300000"];
+    let call = Invocation::new("strace".as_ref(), s.dir()).args(slow).arg(&s.runtime.path);
+    let words = ["exec", &c.id, "/probe", "read", "/sys/fs/cgroup/cgroup.procs"];
+    let out = call.arg("--root").arg(s.state_root()).args(words).run().expect_ok();
+    let report = out.json();
+    assert_eq!(report["data"].as_str().unwrap_or_default().lines().count(), 2, "{report}");
 }

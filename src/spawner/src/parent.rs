@@ -302,6 +302,10 @@ impl<H: Host> Talk<'_, '_, H> {
         // The pid cannot be reused before we reap it.
         let pidfd = process::pidfd_open(pid).map_err(|errno| Failure::Parent("pidfd_open", errno))?;
         self.current = Spawned { pid, pidfd };
+        // It ends with that word, and has left the container's cgroup before anyone there can count it.
+        if let Some(helper) = self.helper {
+            let _ = process::waitid_pidfd(helper.pidfd, 0);
+        }
         self.born()
     }
 
