@@ -26,7 +26,7 @@ esac
 case ${2:-} in
 add)
     if [ "$target" != "$musl" ] && [ "${KRUN_LIBC:-}" != gnu ] && command -v rustup >/dev/null; then
-        timeout 300 rustup target add "$musl" >/dev/null 2>&1 ||
+        timeout 60 rustup target add "$musl" >/dev/null 2>&1 ||
             echo "rustup has no $musl: building for glibc, which starts slower" >&2
     fi
     ;;
