@@ -59,12 +59,24 @@ private_apt() {
          -o Dir::Cache=$root/cache -o Dir::Etc::sourcelist=$root/sources.list -o Dir::Etc::sourceparts=-
          -o APT::Architecture=$2 -o APT::Architectures=$2 -o APT::Sandbox::User=root
          -o APT::Install-Recommends=false -o APT::Get::AllowUnauthenticated=false
-         -o Acquire::Languages=none -o Debug::NoLocking=1"
-    if [ -z "$(find "$root/updated" -mmin -720 2>/dev/null)" ]; then
-        # shellcheck disable=SC2086 # the options are words
-        apt-get $apt update >&2 || die "no package lists of $1 for $2"
-        : > "$root/updated"
-    fi
+         -o Acquire::Languages=none -o Acquire::Retries=5 -o Debug::NoLocking=1"
+    [ -n "$(find "$root/updated" -mmin -720 2>/dev/null)" ] || update "$1 for $2"
+}
+
+# shellcheck disable=SC2086 # the options are words
+update() {
+    apt-get $apt update >&2 || { sleep 10; apt-get $apt update >&2; } || die "no package lists of $1"
+    : > "$root/updated"
+}
+
+# Runs a command that fetches into $root/get; lists that are older than the mirror's packages are renewed once.
+fetching() {
+    for try in first second; do
+        rm -rf "$root/get"; mkdir -p "$root/get/partial"
+        ! (cd "$root/get" && "$@" >&2) || return 0
+        [ "$try" = second ] || { sleep 10; update "$suite for $arch"; }
+    done
+    die "$suite for $arch: its packages could not be fetched"
 }
 
 unpack() {
@@ -87,15 +99,13 @@ private_apt "$suite" "$arch"
 case $mode in
 closure)
     dir=$1; shift
-    rm -rf "$root/get"; mkdir -p "$root/get/partial"
     # shellcheck disable=SC2086
-    apt-get $apt -y --download-only -o Dir::Cache::archives="$root/get" -o Dpkg::Use-Pty=0 install "$@" >&2
+    fetching apt-get $apt -y --download-only -o Dir::Cache::archives="$root/get" -o Dpkg::Use-Pty=0 install "$@"
     unpack "$dir" ;;
 only)
     dir=$1; shift
-    rm -rf "$root/get"; mkdir -p "$root/get"
     # shellcheck disable=SC2086
-    (cd "$root/get" && apt-get $apt download "$@" >&2)
+    fetching apt-get $apt download "$@"
     unpack "$dir" ;;
 depends)
     # shellcheck disable=SC2086

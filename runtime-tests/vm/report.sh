@@ -30,7 +30,11 @@ one() {
         sort -u "$1/skips" | sed 's/^SKIPPED [^ ]*: //' | sort | uniq -c | sort -rn
     fi
     echo "$name: $(($2 - skipped)) passed, $3 failed, $skipped skipped"
-    [ $(($2 + $3)) -gt 0 ] || { echo "$name: no test ran"; return 1; }
+    if [ $(($2 + $3)) -eq 0 ]; then
+        echo "$name: no test ran"
+        [ ! -s "$1.output" ] || tail -n 20 "$1.output" | sed 's/^/    /'
+        return 1
+    fi
     [ "$3" -eq 0 ]
 }
 
