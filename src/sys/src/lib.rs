@@ -31,6 +31,8 @@ pub mod process;
 pub mod program;
 pub mod sched;
 pub mod socket;
+#[cfg(feature = "std")]
+pub mod spent;
 pub mod tty;
 pub mod window;
 

@@ -5,12 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use krun_sys::spent::Spent;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::file::{open_at, open_dir, read_at, read_short, write_at};
+use super::file::{open_at, open_dir, read_at, read_once, read_short, write_at};
 use super::procs::signal_all;
 use super::{Cgroup, CgroupError, Driver, Location};
 
@@ -98,12 +99,19 @@ pub fn is_frozen(location: &Location) -> Result<bool, CgroupError> {
         return Ok(false);
     }
     let file = format!("{}{}/cgroup.freeze", location.mount.display(), location.path);
-    read_frozen(AT_FDCWD, &file).map_err(|errno| CgroupError::file("read", file, errno))
+    read_frozen(AT_FDCWD, &file, drop).map_err(|errno| CgroupError::file("read", file, errno))
 }
 
-fn read_frozen(dir: BorrowedFd<'_>, file: &str) -> Result<bool, Errno> {
-    match read_short(dir, file, &mut [0; 8]) {
-        Ok(text) => Ok(text == "1"),
+/// `close` gets the file when it has been read.
+fn read_frozen(dir: BorrowedFd<'_>, file: &str, close: impl FnOnce(OwnedFd)) -> Result<bool, Errno> {
+    let mut buf = [0; 8];
+    let read = open_at(dir, file, OFlag::O_RDONLY).and_then(|file| {
+        let len = read_once(file.as_fd(), &mut buf)?;
+        close(file);
+        Ok(len)
+    });
+    match read {
+        Ok(len) => Ok(buf.get(..len).unwrap_or_default().trim_ascii_end() == b"1"),
         Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
         Err(errno) => Err(errno),
     }
@@ -117,11 +125,11 @@ pub struct Freezers {
 }
 
 impl Freezers {
-    /// [`is_frozen`].
+    /// [`is_frozen`]; the file joins those that are `spent`.
     ///
     /// # Errors
     /// As there.
-    pub fn is_frozen(&mut self, location: &Location) -> Result<bool, CgroupError> {
+    pub fn is_frozen(&mut self, location: &Location, spent: &mut Spent) -> Result<bool, CgroupError> {
         if location.driver == Driver::Disabled {
             return Ok(false);
         }
@@ -139,7 +147,7 @@ impl Freezers {
             },
         };
         let (_, _, dir) = self.parent.insert(parent);
-        read_frozen(dir.as_fd(), &format!("./{name}/cgroup.freeze"))
+        read_frozen(dir.as_fd(), &format!("./{name}/cgroup.freeze"), |file| spent.add(file))
             .map_err(|errno| CgroupError::file("read", location.dir().join("cgroup.freeze"), errno))
     }
 }

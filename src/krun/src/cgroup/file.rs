@@ -74,7 +74,7 @@ pub fn read_at(dir: BorrowedFd<'_>, name: &str) -> Result<String, Errno> {
 }
 
 /// read(2), again after a signal.
-fn read_once(file: BorrowedFd<'_>, buf: &mut [u8]) -> Result<usize, Errno> {
+pub(super) fn read_once(file: BorrowedFd<'_>, buf: &mut [u8]) -> Result<usize, Errno> {
     loop {
         match nix::unistd::read(file, buf) {
             Err(Errno::EINTR) => {}

@@ -74,8 +74,8 @@ fn cgroups_of_one_parent_and_of_others_are_told_apart() {
     let other = Cgroup::create(below("freezers", "/b"), None).unwrap();
     let elsewhere = Cgroup::create(at("freezers-too"), None).unwrap();
     frozen.freeze().unwrap();
-    let mut freezers = Freezers::default();
-    let mut ask = |location: &Location| freezers.is_frozen(location).unwrap();
+    let (mut freezers, mut spent) = (Freezers::default(), krun_sys::spent::Spent::default());
+    let mut ask = |location: &Location| freezers.is_frozen(location, &mut spent).unwrap();
     for _ in 0..2 {
         assert!(ask(frozen.location()));
         assert!(!ask(other.location()) && !ask(elsewhere.location()));

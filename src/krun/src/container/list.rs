@@ -1,8 +1,11 @@
 //! The containers of a state root.
 use std::path::Path;
 
+use krun_sys::spent::Spent;
+
 use super::{ContainerError, status_of};
 use crate::cgroup::Freezers;
+use crate::pidfd::PidFd;
 use crate::state::{ContainerId, Head, Listing, Status};
 
 /// A container of a list and what was made of it, or why it can't be shown.
@@ -66,12 +69,13 @@ impl<T> Slot<T> {
 
 /// Fills the slots that are empty.
 fn look_at<T>(listing: &Listing, slots: &mut [Slot<T>], show: &impl Fn(&Head, Status) -> T) {
-    let (mut bytes, mut freezers) = (Vec::new(), Freezers::default());
+    let (mut bytes, mut freezers, mut spent) = (Vec::new(), Freezers::default(), Spent::default());
     for slot in slots.iter_mut().filter(|slot| slot.seen.is_none()) {
         let mut look = || {
-            let head = listing.head(&slot.id, &mut bytes)?;
-            let frozen = |cgroup: &_| freezers.is_frozen(cgroup);
-            let status = status_of(&head, frozen, || listing.has_gate(&slot.id))?;
+            let head = listing.head(&slot.id, &mut bytes, &mut spent)?;
+            let alive = head.identity().open().and_then(PidFd::into_fd).map(|fd| spent.add(fd)).is_ok();
+            let frozen = |cgroup: &_| freezers.is_frozen(cgroup, &mut spent);
+            let status = status_of(&head, alive, frozen, || listing.has_gate(&slot.id))?;
             Ok(show(&head, status))
         };
         slot.seen = Some(look());

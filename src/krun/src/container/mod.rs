@@ -50,7 +50,8 @@ impl Container {
     /// # Errors
     /// [`ContainerError::Cgroup`] if the freezer can't be read.
     pub fn status(&self) -> Result<Status, ContainerError> {
-        status_of(&self.head, cgroup::is_frozen, || self.dir.has(GATE))
+        let alive = self.head.identity().is_alive();
+        status_of(&self.head, alive, cgroup::is_frozen, || self.dir.has(GATE))
     }
 
     /// Its cgroup.
@@ -141,10 +142,11 @@ impl Container {
 /// What a container is doing: it follows from its process, the freezer and the start gate.
 fn status_of(
     head: &Head,
+    alive: bool,
     is_frozen: impl FnOnce(&Location) -> Result<bool, CgroupError>,
     has_gate: impl FnOnce() -> bool,
 ) -> Result<Status, ContainerError> {
-    if !head.identity().is_alive() {
+    if !alive {
         return Ok(Status::Stopped);
     }
     if is_frozen(&head.cgroup)? {

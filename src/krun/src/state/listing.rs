@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use krun_sys::spent::Spent;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat, fstatat};
@@ -53,10 +54,11 @@ impl Listing {
     }
 
     /// The state of one container, as [`super::StateDir::head`] reads it, by way of a buffer that may be used again.
+    /// The file joins those that are `spent`.
     ///
     /// # Errors
     /// [`StateError::NotExist`], [`StateError::Foreign`], [`StateError::Call`], [`StateError::Syntax`].
-    pub fn head(&self, id: &ContainerId, bytes: &mut Vec<u8>) -> Result<Head, StateError> {
+    pub fn head(&self, id: &ContainerId, bytes: &mut Vec<u8>, spent: &mut Spent) -> Result<Head, StateError> {
         // Not openat2(2) with RESOLVE_BENEATH, which takes a lock of the whole machine for each path.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let path = || self.path.join(id).join("state.json");
@@ -74,6 +76,7 @@ impl Listing {
             }
         }
         read_whole(&file, bytes).map_err(wrong("read"))?;
+        spent.add(file);
         if bytes.is_empty() {
             return Err(StateError::NotExist { id: id.to_string() });
         }
