@@ -51,36 +51,35 @@ impl Drop for Spent {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{File, read_link};
-    use std::os::fd::{AsRawFd, RawFd};
+    use std::fs::{File, read_dir, read_link};
+    use std::os::fd::AsRawFd;
     use std::vec::Vec;
 
     use super::*;
 
-    /// A file that no other test opens, so that its number tells whether it is still open.
-    fn file() -> OwnedFd {
-        File::open("/proc/self/cmdline").unwrap().into()
-    }
+    /// A file that no other test opens.
+    const FILE: &str = "/proc/self/smaps_rollup";
 
-    fn is_open(fd: RawFd) -> bool {
-        read_link(std::format!("/proc/self/fd/{fd}")).is_ok_and(|file| file.ends_with("cmdline"))
+    /// The descriptors of that file.
+    fn open() -> Vec<i32> {
+        let fds = read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+        let ours = fds.filter(|fd| read_link(fd).is_ok_and(|file| file.ends_with("smaps_rollup")));
+        let mut ours: Vec<i32> =
+            ours.map(|fd| fd.file_name().unwrap().to_str().unwrap().parse().unwrap()).collect();
+        ours.sort_unstable();
+        ours
     }
 
     #[test]
     fn what_is_spent_is_closed_and_nothing_else() {
         let mut spent = Spent::default();
-        let mut fds = Vec::new();
-        let kept = core::array::from_fn::<_, 3, _>(|_| {
-            for _ in 0..ROOM - 1 {
-                let fd = file();
-                fds.push(fd.as_raw_fd());
-                spent.add(fd);
-            }
-            file()
+        let mut kept = core::array::from_fn::<_, 3, _>(|_| {
+            (1..ROOM).for_each(|_| spent.add(File::open(FILE).unwrap().into()));
+            OwnedFd::from(File::open(FILE).unwrap())
         });
-        assert!(fds.last().is_some_and(|&fd| is_open(fd)));
+        assert!(open().len() > kept.len(), "none is closed before there are many");
         drop(spent);
-        assert!(!fds.iter().any(|&fd| is_open(fd)), "{fds:?}");
-        assert!(kept.iter().all(|fd| is_open(fd.as_raw_fd())));
+        kept.sort_by_key(AsRawFd::as_raw_fd);
+        assert_eq!(open(), kept.each_ref().map(AsRawFd::as_raw_fd));
     }
 }
