@@ -3,6 +3,7 @@
 use crate::strings;
 use runtime_tests::config::CAPS;
 use runtime_tests::invocation::Invocation;
+use runtime_tests::runtime::Kind;
 use runtime_tests::{Config, Output, Sandbox, json, raw, requires};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -146,7 +147,13 @@ fn exec_process_json_replaces_all() {
     assert_eq!(strings(&r["caps"]["ambient"]), ["CAP_KILL"]);
     assert_eq!(strings(&r["caps"]["effective"]), ["CAP_KILL"]);
     assert_eq!(r["rlimits"]["RLIMIT_CORE"], json!({"soft": 33, "hard": 44}));
-    assert_eq!(r["no_new_privs"], false);
+    // What it does not say is the container's; runc lifts no_new_privs here.
+    if s.runtime.kind == Kind::Krun {
+        assert_eq!(r["no_new_privs"], true);
+    }
+    let mut process = process;
+    process["noNewPrivileges"] = false.into();
+    assert_eq!(c.exec_process(&[], &process).expect_ok().lines()[0]["no_new_privs"], false);
 }
 
 #[test]

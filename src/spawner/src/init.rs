@@ -5,6 +5,7 @@
 
 mod channel;
 mod console;
+mod descriptors;
 mod devices;
 mod exec;
 mod helper;
@@ -46,6 +47,10 @@ pub fn main(argument: Option<&'static CStr>) -> ! {
 }
 
 /// A container's birth. The order is runc's, which engines and hooks rely on.
+///
+/// Whatever needs the host's privileges or files comes before the program is looked up: from there on the process
+/// has no descriptor of the host's and no capability that its program does not get, but for the few that loading
+/// the filter may need (`identity::kept`).
 fn birth(
     view: &View<'static>,
     channel: &mut Channel,
@@ -53,8 +58,16 @@ fn birth(
 ) -> Result<core::convert::Infallible, Fail> {
     let plan = view.plan;
     hide(view)?;
+    if view.has(flag::CLONE_LAST) {
+        // While /proc is the host's: no file of the container's is asked. They apply to the next execve only.
+        labels::apparmor(view)?;
+        labels::selinux(view)?;
+    }
     if view.has(flag::HELPER) {
-        helper::become_container(view, channel)?;
+        helper::join(view, channel)?;
+        if !view.has(flag::CLONE_LAST) {
+            helper::become_container(view, channel)?;
+        }
     }
     let birth = &mut Birth { view, channel, root: Fd::NONE, home };
 
@@ -77,37 +90,41 @@ fn birth(
     rootfs::change_root(birth)?;
     stdio::adopt(birth)?;
     if view.has(flag::TERMINAL) {
-        console::attach(birth)?;
+        console::open(birth)?;
     }
     if view.has(flag::ROOTFS) {
         mounts::late_readonly(birth)?;
         rootfs::finish(birth)?;
     }
     namespaces::names(birth)?;
-    labels::apparmor(birth)?;
+    if !view.has(flag::CLONE_LAST) {
+        labels::apparmor(view)?;
+    }
     if view.has(flag::NO_NEW_PRIVS) {
         krun_sys::identity::set_no_new_privs().at(Step::NoNewPrivs)?;
     }
-    sched::apply(birth)?;
-    if view.has(flag::READY_AHEAD) {
-        birth.channel.await_reply(kind::READY, Step::Ready)?;
-    } else {
-        birth.channel.ask(kind::READY, 0, Step::Ready)?;
+    if !view.has(flag::CLONE_LAST) {
+        lead(birth)?;
+        labels::selinux(view)?;
     }
     identity::set_limits(birth)?;
-    labels::selinux(birth)?;
-    if !view.has(flag::NO_NEW_PRIVS) {
-        identity::load_filter(birth)?;
-    }
     stdio::own(birth)?;
+    descriptors::close_all(birth)?;
     identity::assume(birth)?;
     let program = exec::find(birth)?;
     sched::last_affinity(birth)?;
     process::sigsetmask(0).at(Step::SignalReset)?;
     krun_sys::fs::umask(plan.identity.umask);
-    if view.has(flag::NO_NEW_PRIVS) {
-        identity::load_filter(birth)?;
+    if view.has(flag::CLONE_LAST) {
+        helper::become_process(birth)?;
+        identity::set_process_limit(birth)?;
+        lead(birth)?;
     }
+    if view.has(flag::GATE) {
+        exec::end_by_signals()?;
+    }
+    identity::load_filter(birth)?;
+    identity::settle(birth)?;
     if view.has(flag::GATE) {
         exec::stand_at_gate(birth)?;
     }
@@ -115,15 +132,32 @@ fn birth(
     Err(exec::go(birth, program))
 }
 
+/// What belongs to the process itself and can't be had from the helper: its session with its terminal, its
+/// scheduling; and the parent's part, which works on its pid.
+fn lead(birth: &mut Birth<'_>) -> Result<(), Fail> {
+    if birth.view.has(flag::SETSID) && birth.view.has(flag::CLONE_LAST) {
+        namespaces::new_session()?;
+    }
+    if birth.view.has(flag::TERMINAL) {
+        console::control()?;
+    }
+    sched::apply(birth)?;
+    if birth.view.has(flag::READY_AHEAD) {
+        birth.channel.await_reply(kind::READY, Step::Ready)
+    } else {
+        birth.channel.ask(kind::READY, 0, Step::Ready)
+    }
+}
+
 /// First acts: nobody may look into this process, nothing may leak out of it.
 fn hide(view: &View<'_>) -> Result<(), Fail> {
     if !view.has(flag::DUMPABLE_FOR_MAPS) {
-        process::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0).at(Step::Dumpable)?;
+        process::set_dumpable(false).at(Step::Dumpable)?;
     }
     let first = view.plan.fds.preserve.saturating_add(3);
     close_range(first, u32::MAX, CLOSE_RANGE_CLOEXEC).at(Step::CloseOnExec)?;
     if view.has(flag::RESET_THP) {
-        process::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0).at(Step::ThpReset)?;
+        process::set_thp_disable(false).at(Step::ThpReset)?;
     }
     // Ignored by Rust's runtime in the parent, and ignored signals survive exec.
     process::sigaction_simple(libc::SIGPIPE, false).at(Step::SignalReset)?;
@@ -135,6 +169,9 @@ fn hide(view: &View<'_>) -> Result<(), Fail> {
 fn map_plan(fd: Fd) -> Option<(View<'static>, &'static mut [u8])> {
     let len = usize::try_from(krun_sys::fs::fstat(fd).ok()?.size).ok()?.checked_sub(FILE_OFFSET)?;
     let bytes = mem::map_private_at(ADDRESS, fd, FILE_OFFSET, len).ok()?;
+    // From here on nobody can have this file as a program, under whatever name (/proc/self/exe as an argument or
+    // as an interpreter): the plan in it is not for a process of the container.
+    krun_sys::fs::fchmod(fd, 0).ok()?;
     krun_sys::fs::close(fd);
     let (plan, home) = bytes.split_at_mut(len.checked_sub(crate::plan::HOME_LEN)?);
     Some((View::new(plan)?, home))

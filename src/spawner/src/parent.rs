@@ -41,6 +41,8 @@ pub trait Host {
     fn write_maps(&mut self, pid: i32) -> Result<(), Self::Error>;
     /// Open the source of mount `index` in the mount namespace of `pid`. May allocate.
     fn tree(&mut self, pid: i32, index: u32) -> Result<Fd, Self::Error>;
+    /// A copy of the descriptor that takes the output of startContainer hooks. Allocates nothing.
+    fn hook_output(&mut self) -> Result<Fd, Self::Error>;
     /// Run prestart and createRuntime hooks. May allocate.
     fn run_hooks(&mut self, pid: i32) -> Result<(), Self::Error>;
     /// Set limits and write the state. Allocates nothing.
@@ -255,6 +257,7 @@ impl<H: Host> Talk<'_, '_, H> {
                 let index = u32::try_from(report.detail).unwrap_or(u32::MAX);
                 self.host.tree(pid, index).map(|fd| with = Some(fd))
             }
+            kind::OUTPUT => self.host.hook_output().map(|fd| with = Some(fd)),
             kind::CGROUP => self.host.join_cgroup(pid),
             kind::MAPS => self.host.write_maps(pid),
             kind::HOOKS => self.host.run_hooks(pid),

@@ -17,7 +17,7 @@ pub const ADDRESS: usize = 0x10_0000_0000;
 /// Where the plan begins in the file that holds krun-init too: behind it, and on a page of any size (64 KiB at most).
 pub const FILE_OFFSET: usize = 0x1_0000;
 /// First word of every plan; the last byte counts layouts.
-pub const MAGIC: u64 = 0x6b72_756e_706c_0002;
+pub const MAGIC: u64 = 0x6b72_756e_706c_0003;
 /// Bytes at the end of the plan in which the child writes `HOME=…`.
 pub const HOME_LEN: usize = 512;
 /// The plan's header lies this far from the start: offset 0 means "none".
@@ -119,8 +119,8 @@ plain! {
         pub pseudo: Slice<Str>,
         /// With TREE_NAMESPACE, the mount namespace that holds it; else -1.
         pub namespace: i32,
-        /// Always 0: a plain structure has no padding.
-        pub reserved: u32,
+        /// With ENTER_ROOT, the root directory of the container; else -1.
+        pub directory: i32,
     }
 
     /// A mount.
@@ -243,6 +243,10 @@ plain! {
         pub inheritable: u64,
         /// Ambient set.
         pub ambient: u64,
+        /// What the process keeps beyond its permitted set until the filter is loaded.
+        pub kept: u64,
+        /// What a process may keep while it builds a container that others can see it from; 0 is everything.
+        pub building: u64,
     }
 
     /// A system call filter.

@@ -28,6 +28,8 @@ pub mod kind {
     /// Waiting for the tree of mount `detail` (index in the specification),
     /// which comes with the answer.
     pub const TREE: u16 = 10;
+    /// Waiting for the descriptor of hooks' output, which comes with the answer.
+    pub const OUTPUT: u16 = 11;
 }
 
 plain! {

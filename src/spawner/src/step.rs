@@ -171,5 +171,7 @@ steps! {
     ThpReset = 123, None, "allow transparent huge pages again", "prctl(PR_SET_THP_DISABLE)";
     SignalReset = 124, None, "reset the signal mask", "rt_sigprocmask";
     Rlimit = 125, Rlimit, "set the limit", "prlimit";
+    CloseAll = 127, None, "close the descriptors of the host", "close_range";
+    MagicLink = 128, None, "look at the executable's path", "openat2";
     RootNamespace = 126, None, "enter the mount namespace of the root file system", "setns";
 }

@@ -65,6 +65,11 @@ pub fn dup3(old: Fd, new: Fd, flags: i32) -> Result<Fd> {
     unsafe { sys!(libc::SYS_dup3, old.0, new.0, flags) }.map(|n| Fd(n as i32))
 }
 
+/// fcntl(F_DUPFD_CLOEXEC): a copy of the descriptor, close-on-exec.
+pub fn dup(fd: Fd) -> Result<Fd> {
+    fcntl(fd, libc::F_DUPFD_CLOEXEC, 0).map(Fd)
+}
+
 /// fcntl(2) with an integer argument
 pub fn fcntl(fd: Fd, cmd: i32, arg: i32) -> Result<i32> {
     // SAFETY: the commands in use here take an integer.
@@ -201,6 +206,8 @@ pub struct Stat {
     pub rdev: (u32, u32),
     /// Size in bytes.
     pub size: u64,
+    /// The mount that it was found on (Linux 5.8).
+    pub mount: u64,
 }
 
 impl Stat {
@@ -210,12 +217,14 @@ impl Stat {
     }
 }
 
-/// statx(2) with the basic fields
+const FIELDS: u32 = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+
+/// statx(2) with the basic fields and the mount
 pub fn statx(dir: Fd, path: &CStr, flags: i32) -> Result<Stat> {
     // SAFETY: an all-zero statx is valid.
     let mut st: libc::statx = unsafe { core::mem::zeroed() };
     // SAFETY: path outlives the call and st is writable.
-    unsafe { sys!(libc::SYS_statx, dir.0, path.as_ptr(), flags, libc::STATX_BASIC_STATS, &raw mut st) }?;
+    unsafe { sys!(libc::SYS_statx, dir.0, path.as_ptr(), flags, FIELDS, &raw mut st) }?;
     Ok(Stat {
         mode: u32::from(st.stx_mode),
         uid: st.stx_uid,
@@ -223,6 +232,7 @@ pub fn statx(dir: Fd, path: &CStr, flags: i32) -> Result<Stat> {
         ino: st.stx_ino,
         rdev: (st.stx_rdev_major, st.stx_rdev_minor),
         size: st.stx_size,
+        mount: st.stx_mnt_id,
     })
 }
 

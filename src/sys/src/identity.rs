@@ -1,7 +1,7 @@
 //! Ids, capabilities and what keeps a process from gaining more.
 
 use crate::process::prctl;
-use crate::{Result, sys};
+use crate::{Errno, Result, sys};
 
 /// setresuid(2), this thread only (which is what a child of clone3 has)
 pub fn setresuid(uid: u32) -> Result<()> {
@@ -85,7 +85,9 @@ pub fn seccomp_set_filter(filter: &[u64], flags: u32) -> Result<i32> {
         len: u16,
         filter: *const u64,
     }
-    let prog = Prog { len: filter.len() as u16, filter: filter.as_ptr() };
+    // One that is longer than the kernel's limit (BPF_MAXINSNS) must not be cut to what fits.
+    let len = u16::try_from(filter.len()).map_err(|_| Errno::EINVAL)?;
+    let prog = Prog { len, filter: filter.as_ptr() };
     // SAFETY: prog has the layout of struct sock_fprog and outlives the call.
     unsafe { sys!(libc::SYS_seccomp, 1, flags, &raw const prog) }.map(|n| n as i32)
 }

@@ -193,6 +193,21 @@ pub fn prctl(option: i32, a: u64, b: u64, c: u64, d: u64) -> Result<i32> {
     unsafe { sys!(libc::SYS_prctl, option, a, b, c, d) }.map(|n| n as i32)
 }
 
+/// prctl(PR_SET_DUMPABLE): whether others may look into this process (ptrace(2)).
+pub fn set_dumpable(on: bool) -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, u64::from(on), 0, 0, 0).map(drop)
+}
+
+/// prctl(PR_SET_KEEPCAPS): keep the permitted capabilities over a change of user.
+pub fn set_keepcaps(on: bool) -> Result<()> {
+    prctl(libc::PR_SET_KEEPCAPS, u64::from(on), 0, 0, 0).map(drop)
+}
+
+/// prctl(PR_SET_THP_DISABLE): no transparent huge pages for this process and its children.
+pub fn set_thp_disable(on: bool) -> Result<()> {
+    prctl(libc::PR_SET_THP_DISABLE, u64::from(on), 0, 0, 0).map(drop)
+}
+
 /// rt_sigprocmask(2) with SIG_SETMASK; bit n-1 is signal n.
 pub fn sigsetmask(mask: u64) -> Result<()> {
     // SAFETY: mask outlives the call; 8 is the kernel's size of a signal set.

@@ -1,6 +1,6 @@
 //! The pair of sockets over which a child reports, and descriptors over sockets.
 
-use crate::{Fd, Result, sys};
+use crate::{Errno, Fd, Result, sys};
 
 /// socketpair(2), AF_UNIX SOCK_SEQPACKET, close-on-exec
 pub fn socketpair_seqpacket() -> Result<(Fd, Fd)> {
@@ -18,12 +18,17 @@ pub fn socketpair_seqpacket() -> Result<(Fd, Fd)> {
     Ok((Fd(pair[0]), Fd(pair[1])))
 }
 
+/// A control message with one descriptor. Its alignment leaves room for a second one (CMSG_SPACE(3)), which
+/// the kernel fills in if the sender has put two in.
 #[repr(C, align(8))]
 struct OneFd {
     header: libc::cmsghdr,
     fd: i32,
-    pad: i32,
+    second: i32,
 }
+
+/// `cmsg_len` of a message with one descriptor.
+const LEN_OF_ONE: usize = size_of::<libc::cmsghdr>() + size_of::<i32>();
 
 /// sendmsg(2) of some bytes with one descriptor (SCM_RIGHTS, unix(7)); never SIGPIPE.
 pub fn send_fd(socket: Fd, bytes: &[u8], fd: Fd) -> Result<()> {
@@ -31,8 +36,8 @@ pub fn send_fd(socket: Fd, bytes: &[u8], fd: Fd) -> Result<()> {
     // SAFETY: an all-zero msghdr and cmsghdr are valid.
     let (mut msg, header): (libc::msghdr, libc::cmsghdr) =
         unsafe { (core::mem::zeroed(), core::mem::zeroed()) };
-    let mut control = OneFd { header, fd: fd.0, pad: 0 };
-    control.header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<i32>()) as _;
+    let mut control = OneFd { header, fd: fd.0, second: -1 };
+    control.header.cmsg_len = LEN_OF_ONE as _;
     control.header.cmsg_level = libc::SOL_SOCKET;
     control.header.cmsg_type = libc::SCM_RIGHTS;
     msg.msg_iov = &raw mut iov;
@@ -44,12 +49,15 @@ pub fn send_fd(socket: Fd, bytes: &[u8], fd: Fd) -> Result<()> {
 }
 
 /// recvmsg(2) of some bytes and at most one descriptor, which is close-on-exec.
+///
+/// # Errors
+/// EPROTO for a message with more than one descriptor, all of which are closed.
 pub fn recv_fd(socket: Fd, bytes: &mut [u8]) -> Result<(usize, Option<Fd>)> {
     let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: an all-zero msghdr and cmsghdr are valid.
     let (mut msg, header): (libc::msghdr, libc::cmsghdr) =
         unsafe { (core::mem::zeroed(), core::mem::zeroed()) };
-    let mut control = OneFd { header, fd: -1, pad: 0 };
+    let mut control = OneFd { header, fd: -1, second: -1 };
     msg.msg_iov = &raw mut iov;
     msg.msg_iovlen = 1;
     msg.msg_control = (&raw mut control).cast();
@@ -60,8 +68,19 @@ pub fn recv_fd(socket: Fd, bytes: &mut [u8]) -> Result<(usize, Option<Fd>)> {
         control.header.cmsg_level == libc::SOL_SOCKET && control.header.cmsg_type == libc::SCM_RIGHTS;
     #[allow(clippy::unnecessary_cast, reason = "32 bits for musl")]
     let length = msg.msg_controllen as usize;
-    let fd = (length >= size_of::<libc::cmsghdr>() && rights && control.fd >= 0).then_some(Fd(control.fd));
-    Ok((n, fd))
+    if length < size_of::<libc::cmsghdr>() || !rights {
+        return Ok((n, None));
+    }
+    #[allow(clippy::unnecessary_cast, reason = "32 bits for musl")]
+    let one = control.header.cmsg_len as usize == LEN_OF_ONE && msg.msg_flags & libc::MSG_CTRUNC == 0;
+    if !one {
+        [control.fd, control.second]
+            .into_iter()
+            .filter(|fd| *fd >= 0)
+            .for_each(|fd| crate::fs::close(Fd(fd)));
+        return Err(Errno::EPROTO);
+    }
+    Ok((n, (control.fd >= 0).then_some(Fd(control.fd))))
 }
 
 /// send(2) without SIGPIPE

@@ -14,6 +14,7 @@ pub fn run(name: &str, args: &[&str]) -> Option<Outcome> {
         "hunt-exe" => hunt_exe(args),
         "hunt-root" => hunt_root(args),
         "hunt-fds" => hunt_fds(args),
+        "hunt-caps" => hunt_caps(args),
         _ => return None,
     }))
 }
@@ -94,4 +95,19 @@ fn hunt_fds(args: &[&str]) -> Value {
         }
     });
     ok("hunt-fds", args, json!({"rounds": rounds, "seen": seen}))
+}
+
+/// hunt-caps MILLISECONDS: every capability that another process was seen with.
+fn hunt_caps(args: &[&str]) -> Value {
+    let (mut caps, mut looks) = (0u64, 0u64);
+    let rounds = watch(number(args, 0), |pid| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        for line in status.lines() {
+            if let Some(mask) = line.strip_prefix("CapPrm:").or_else(|| line.strip_prefix("CapEff:")) {
+                looks += 1;
+                caps |= u64::from_str_radix(mask.trim(), 16).unwrap_or(0);
+            }
+        }
+    });
+    ok("hunt-caps", args, json!({"rounds": rounds, "looks": looks, "caps": format!("{caps:#x}")}))
 }

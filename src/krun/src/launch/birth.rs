@@ -53,7 +53,7 @@ impl Launch<'_> {
         mut timing: Timing,
     ) -> Result<Created, LaunchError> {
         let spec = &self.bundle.spec;
-        let Undo { dir: Some(dir), cgroup, rdt } = undo else {
+        let Undo { dir: Some(dir), cgroup, rdt, .. } = undo else {
             return Err(LaunchError::Usage("no state directory"));
         };
         let _lock = dir.lock()?;
@@ -127,6 +127,7 @@ impl Launch<'_> {
                 Joins::Born
             },
             console: None,
+            hook_output: output.as_ref().map_or(Fd::NONE, |output| Fd(output.fd())),
             size: Terminal::size().filter(|_| self.mode == Command::RunForeground),
             status: "creating",
             sources: Some(trees::Sources { spec, bundle: &self.bundle.dir }),

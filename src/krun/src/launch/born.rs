@@ -38,6 +38,8 @@ pub struct Born<'a> {
     pub agent: Option<Agent>,
     /// The terminal's master, once the child has made it.
     pub console: Option<OwnedFd>,
+    /// What takes the output of startContainer hooks; none where nobody reads it.
+    pub hook_output: Fd,
     /// The size that the terminal gets before the program can look at it: the
     /// caller's, in the foreground.
     pub size: Option<(u16, u16)>,
@@ -157,6 +159,13 @@ impl Host for Born<'_> {
         pause(|| {
             let wanted = self.sources.as_ref().ok_or(LaunchError::Usage("exec mounts nothing"))?;
             wanted.open_in_namespace_of(pid, index as usize)
+        })
+    }
+
+    fn hook_output(&mut self) -> Result<Fd, LaunchError> {
+        krun_sys::fs::dup(self.hook_output).map_err(|Errno(errno)| {
+            window::leave();
+            LaunchError::call("pass the file for the hooks' output on", "fcntl", errno)
         })
     }
 

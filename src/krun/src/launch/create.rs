@@ -10,7 +10,7 @@ use super::inherited::{Inherited, inherited};
 use super::intel_rdt::Groups;
 use super::notify::{Notify, Proxy};
 use super::timing::Timing;
-use super::{CreateOptions, LaunchError, record};
+use super::{CreateOptions, LaunchError, record, rootfs_bind};
 use crate::bundle::{self, Caller};
 use crate::cgroup::{self, Cgroup, CgroupError, Driver, Location};
 use crate::check;
@@ -60,6 +60,8 @@ pub(super) struct Undo {
     pub(super) dir: Option<StateDir>,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) rdt: Option<Groups>,
+    /// The root file system and the mount below it, for a container without a mount namespace.
+    rootfs: Option<(PathBuf, u64)>,
 }
 
 impl Drop for Undo {
@@ -69,6 +71,9 @@ impl Drop for Undo {
         }
         if let Some(rdt) = self.rdt.take() {
             rdt.remove();
+        }
+        if let Some((rootfs, below)) = self.rootfs.take() {
+            rootfs_bind::unmount(&rootfs, below);
         }
         if let Some(dir) = self.dir.take() {
             let _ = dir.remove();
@@ -106,10 +111,11 @@ pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, 
     timing.mark("load");
 
     let dir = StateDir::create(&options.host.root, &options.id)?;
-    let mut undo = Undo { dir: Some(dir), cgroup: None, rdt: None };
+    let mut undo = Undo { dir: Some(dir), cgroup: None, rdt: None, rootfs: None };
     let proxy = make_notify(notify.as_ref(), mode)?;
     let mut state = record::new_state(options, mode, &bundle, &location, rootless, program.as_ref());
     state.details.process = process;
+    undo.rootfs = state.details.mount_below.map(|below| (state.head.rootfs.clone(), below));
     undo.rdt = Groups::make(&bundle.spec, options.id.as_str())?;
     state.details.intel_rdt = undo.rdt.as_ref().map(Groups::record);
     let launch =
@@ -126,6 +132,7 @@ pub(super) fn launch(options: &CreateOptions, mode: Command) -> Result<Created, 
     created.dir = undo.dir.take();
     undo.cgroup = None;
     undo.rdt = None;
+    undo.rootfs = None;
     Ok(created)
 }
 

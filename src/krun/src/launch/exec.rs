@@ -5,6 +5,8 @@ use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use krun_spawner::plan::Fds;
 use krun_sys::{Fd, owned};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use oci_spec::runtime::{LinuxNamespaceType, Process};
 
 use super::affinity::Borrowed;
@@ -15,9 +17,7 @@ use super::net_devices::NetDevices;
 use super::spawn::{socketpair, spawn};
 use super::terminal::Terminal;
 use super::timing::Timing;
-use super::{
-    ExecOptions, ExecProcess, LaunchError, deliver, filter, foreground, idmap, intel_rdt, namespaces,
-};
+use super::{ExecOptions, LaunchError, deliver, filter, foreground, idmap, intel_rdt, namespaces};
 use crate::bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver};
 use crate::check::{self, ExecFault};
@@ -71,16 +71,14 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     let mut timing = Timing::begin();
     let dir = StateDir::open(&options.host.root, &options.id)?;
     let state = dir.load()?;
-    let mut wanted = match &options.process {
-        ExecProcess::Whole(process) => (**process).clone(),
-        ExecProcess::Overrides(overrides) => overrides.over(state.details.process.as_ref())?,
-    };
+    let mut wanted = options.process.complete(state.details.process.as_ref())?;
     bundle::validate_process(&wanted)?;
     if !options.io.return_console {
         let terminal = wanted.terminal() == Some(true);
         bundle::validate_terminal(terminal, options.detach, options.console_socket.is_some())?;
     }
     let init = open_init(&state)?;
+    let root = open_root(&state, &init)?;
     let handed = inherited(options.preserve_fds)?;
     if !handed.env.is_empty() {
         let mut env = wanted.env().clone().unwrap_or_default();
@@ -107,6 +105,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         facts: &facts,
         fds,
         joined: &[Joined { flags: joined_flags(&state), fd: init.as_raw_fd(), index: 0 }],
+        root: root.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         user_namespace: user_namespace(&state)?,
         deny_setgroups: idmap::denies_setgroups(&format!("/proc/{}", state.head.pid)),
         seccomp: program.as_ref(),
@@ -136,6 +135,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         },
         agent,
         console: None,
+        hook_output: Fd::NONE,
         size: Terminal::size().filter(|_| !options.detach && !options.io.return_console),
         status: "running",
         sources: None,
@@ -192,6 +192,21 @@ pub fn exec_wait(options: &ExecOptions) -> Result<u8, LaunchError> {
 fn open_init(state: &State) -> Result<OwnedFd, LaunchError> {
     let init = state.head.identity().open().and_then(PidFd::into_fd);
     init.map_err(|_| LaunchError::Status("cannot exec in a stopped container".to_owned()))
+}
+
+/// The container's root directory, where it has no mount namespace that is joined with a root of its own.
+fn open_root(state: &State, init: &OwnedFd) -> Result<Option<OwnedFd>, LaunchError> {
+    if state.details.namespaces.iter().any(|record| record.kind == LinuxNamespaceType::Mount) {
+        return Ok(None);
+    }
+    let path = format!("/proc/{}/root", state.head.pid);
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = nix::fcntl::open(path.as_str(), flags, Mode::empty())
+        .map_err(|errno| LaunchError::call(format!("open {path}"), "open", errno as i32))?;
+    // As long as this process exists the pid is its own.
+    krun_sys::process::pidfd_send_signal(Fd(init.as_raw_fd()), 0)
+        .map_err(|_| LaunchError::Status("cannot exec in a stopped container".to_owned()))?;
+    Ok(Some(root))
 }
 
 fn open_cgroup(options: &ExecOptions, state: &State, home: Home) -> Result<Option<Cgroup>, LaunchError> {
@@ -265,73 +280,4 @@ fn hand_over(options: &ExecOptions, executed: &mut Executed) -> Result<(), Launc
         deliver::over_socket("send the pidfd to --pidfd-socket", path, "pidfd", executed.pidfd.as_fd())?;
     }
     options.pid_file.as_ref().map_or(Ok(()), |path| deliver::pid_file(path, executed.pid))
-}
-
-impl super::ProcessOverrides {
-    /// These changes over the container's own process.
-    ///
-    /// # Errors
-    /// The container's state has no process.
-    pub fn over(&self, base: Option<&Process>) -> Result<Process, LaunchError> {
-        let mut process = base.cloned().ok_or(LaunchError::Usage("the container's state has no process"))?;
-        process.set_args(Some(self.args.clone()));
-        process.set_terminal(Some(self.tty));
-        if !self.env.is_empty() {
-            let mut env = process.env().clone().unwrap_or_default();
-            env.extend(self.env.iter().cloned());
-            process.set_env(Some(env));
-        }
-        if let Some(cwd) = &self.cwd {
-            process.set_cwd(cwd.clone());
-        }
-        let user = process.user_mut();
-        if let Some((uid, gid)) = self.user {
-            user.set_uid(uid);
-            user.set_gid(gid.unwrap_or_else(|| user.gid()));
-        }
-        if !self.additional_gids.is_empty() {
-            let mut groups = user.additional_gids().clone().unwrap_or_default();
-            groups.extend(&self.additional_gids);
-            user.set_additional_gids(Some(groups));
-        }
-        if let Some(label) = &self.process_label {
-            process.set_selinux_label(Some(label.clone()));
-        }
-        if let Some(profile) = &self.apparmor {
-            process.set_apparmor_profile(Some(profile.clone()));
-        }
-        if let Some(on) = self.no_new_privs {
-            process.set_no_new_privileges(Some(on));
-        }
-        self.add_capabilities(&mut process)?;
-        Ok(process)
-    }
-
-    /// Adds to bounding, effective and permitted, and to ambient where the
-    /// container has inheritable ones; never to inheritable (CVE-2022-29162).
-    fn add_capabilities(&self, process: &mut Process) -> Result<(), LaunchError> {
-        if self.capabilities.is_empty() {
-            return Ok(());
-        }
-        let mut caps = process.capabilities().clone().unwrap_or_default();
-        for name in &self.capabilities {
-            let bare = name.strip_prefix("CAP_").unwrap_or(name);
-            let Ok(cap) = bare.parse::<oci_spec::runtime::Capability>() else {
-                return Err(LaunchError::Status(format!("--cap {name}: unknown capability")));
-            };
-            let add = |set: &Option<oci_spec::runtime::Capabilities>| {
-                let mut set = set.clone().unwrap_or_default();
-                set.insert(cap);
-                Some(set)
-            };
-            caps.set_bounding(add(caps.bounding()));
-            caps.set_effective(add(caps.effective()));
-            caps.set_permitted(add(caps.permitted()));
-            if caps.inheritable().as_ref().is_some_and(|set| set.contains(&cap)) {
-                caps.set_ambient(add(caps.ambient()));
-            }
-        }
-        process.set_capabilities(Some(caps));
-        Ok(())
-    }
 }

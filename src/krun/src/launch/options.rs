@@ -132,7 +132,7 @@ pub struct ExecOptions {
 /// Where `exec`'s process description comes from.
 #[derive(Clone, Debug)]
 pub enum ExecProcess {
-    /// A whole description (`--process FILE`, or the shim's request): nothing is taken from the container.
+    /// A whole description (`--process FILE`, or the shim's request); what it leaves out is the container's.
     Whole(Box<Process>),
     /// The container's own process with changes on top.
     Overrides(Box<ProcessOverrides>),

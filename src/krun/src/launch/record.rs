@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use super::create::Command;
-use super::{Agent, CreateOptions};
+use super::{Agent, CreateOptions, rootfs_bind};
 use crate::bundle::Bundle;
 use crate::cgroup::Location;
 use crate::launch::options::CgroupDriver;
@@ -47,6 +47,7 @@ pub fn new_state(
         rootless,
         systemd_cgroup: options.host.cgroup_driver == CgroupDriver::Systemd,
         no_new_keyring: options.no_new_keyring,
+        mount_below: bundle.rootfs().and_then(|rootfs| rootfs_bind::mount_below(spec, &rootfs)),
         namespaces: listed.iter().map(record).collect(),
         process: spec.process().clone(),
         seccomp: program.is_some(),

@@ -1,6 +1,6 @@
 //! The end of a container: its cgroup, its hooks, its state directory.
 
-use super::{LaunchError, intel_rdt};
+use super::{LaunchError, intel_rdt, rootfs_bind};
 use crate::cgroup;
 use crate::state::{State, StateDir};
 
@@ -21,6 +21,9 @@ pub fn remove(dir: StateDir, state: &State) -> Result<(), LaunchError> {
         state.details.intel_rdt.as_ref().and_then(|rdt| intel_rdt::Groups::open(rdt, &state.head.id))
     {
         groups.remove();
+    }
+    if let Some(below) = state.details.mount_below {
+        rootfs_bind::unmount(&state.head.rootfs, below);
     }
     let hooks =
         state.details.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();

@@ -46,7 +46,7 @@ pub fn child(view: View<'_>, report: &Report, hook_output: &str) -> LaunchError 
         format!("{object}{}: {}: {errno}{hint}", step.what(), step.call())
     });
     match step {
-        Step::Exec | Step::Lookup => LaunchError::Exec { text, fault: None },
+        Step::Exec | Step::Lookup | Step::MagicLink => LaunchError::Exec { text, fault: None },
         _ => LaunchError::Child(text),
     }
 }
@@ -71,6 +71,11 @@ fn special(view: View<'_>, step: Step, report: &Report, errno: &str) -> Option<S
             }
             (name, _) => format!("exec: \"{name}\": {errno}"),
         },
+        Step::MagicLink => format!(
+            "exec: \"{}\": a link of procfs (/proc/PID/exe, fd, root, cwd) is no way to a program, and neither are \
+             links in a circle: {errno}",
+            program().0
+        ),
         Step::Exec => format!("exec {}: {errno}", program().0),
         Step::Chdir | Step::CwdCreate => {
             format!(

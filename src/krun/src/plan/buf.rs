@@ -41,6 +41,7 @@ impl PlanBuf {
         let mut plan = Plan { magic: MAGIC, ..Plan::default() };
         plan.fds = no_fds();
         plan.root.namespace = -1;
+        plan.root.directory = -1;
         PlanBuf { bytes, home_slot: None, has_classic_mount: false, plan }
     }
 

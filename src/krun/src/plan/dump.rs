@@ -26,7 +26,6 @@ const FLAGS: &[(u64, &str)] = &[
     (flag::KEEP_GROUPS, "keep-groups"),
     (flag::RESET_AFFINITY, "reset-affinity"),
     (flag::TIME_NAMESPACE, "time-namespace"),
-    (flag::REOPEN_NULL, "reopen-null"),
     (flag::KEYRING, "session-keyring"),
 ];
 

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use krun_spawner::plan::{Identity, flag};
-use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process};
+use krun_spawner::plan::{Identity, flag, sched_flag};
+use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, PosixRlimitType, Process};
 
 use super::{PlanBuf, PlanError, set};
 use crate::host::Facts;
@@ -38,6 +38,8 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
         permitted: set_of(caps.and_then(|caps| caps.permitted().as_ref())),
         inheritable: set_of(caps.and_then(|caps| caps.inheritable().as_ref())),
         ambient: 0,
+        kept: 0,
+        building: 0,
     };
     if let Some(caps) = caps {
         refuse_beyond_permitted(caps, buf.plan.identity)?;
@@ -57,6 +59,59 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
     }
     set(buf, flag::NO_NEW_PRIVS, process.no_new_privileges() == Some(true));
     Ok(())
+}
+
+/// Plans what the process keeps beyond its program's capabilities, and until when.
+///
+/// A filter without no_new_privs takes CAP_SYS_ADMIN to load (seccomp(2)); a process of exec, which is made last,
+/// sets its scheduling itself (sched_setattr(2), ioprio_set(2)), and its RLIMIT_NPROC.
+pub fn keep(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) {
+    let plan = &mut buf.plan;
+    let available = if in_user { mask_up_to(facts.last_cap) } else { facts.permitted };
+    let mut kept = 0;
+    if !plan.seccomp.filter.is_empty() && plan.flags & flag::NO_NEW_PRIVS == 0 {
+        kept |= caps::Capability::CAP_SYS_ADMIN.bitmask();
+    }
+    if plan.flags & flag::CLONE_LAST != 0
+        && plan.sched.set & (sched_flag::SCHEDULER | sched_flag::IOPRIO) != 0
+    {
+        kept |= caps::Capability::CAP_SYS_NICE.bitmask();
+    }
+    let limits = process.rlimits().iter().flatten();
+    if plan.flags & flag::CLONE_LAST != 0
+        && limits.into_iter().any(|l| l.typ() == PosixRlimitType::RlimitNproc)
+    {
+        kept |= caps::Capability::CAP_SYS_RESOURCE.bitmask();
+    }
+    plan.identity.kept = kept & available;
+}
+
+/// Plans what a process may keep that builds a container in a pid namespace of others: what mounts, nodes, ids,
+/// limits and networks take, and what its program gets. A process there with CAP_SYS_PTRACE may take it over.
+pub fn build_with_less(buf: &mut PlanBuf, facts: &Facts, in_user: bool) {
+    use caps::Capability as C;
+    const NEEDED: [C; 17] = [
+        C::CAP_SYS_ADMIN,
+        C::CAP_SYS_CHROOT,
+        C::CAP_SYS_NICE,
+        C::CAP_SYS_RESOURCE,
+        C::CAP_MKNOD,
+        C::CAP_CHOWN,
+        C::CAP_FOWNER,
+        C::CAP_FSETID,
+        C::CAP_DAC_OVERRIDE,
+        C::CAP_DAC_READ_SEARCH,
+        C::CAP_SETUID,
+        C::CAP_SETGID,
+        C::CAP_SETPCAP,
+        C::CAP_SETFCAP,
+        C::CAP_NET_ADMIN,
+        C::CAP_MAC_ADMIN,
+        C::CAP_MAC_OVERRIDE,
+    ];
+    let available = if in_user { mask_up_to(facts.last_cap) } else { facts.permitted };
+    let needed = NEEDED.iter().fold(0, |bits, cap| bits | cap.bitmask());
+    buf.plan.identity.building = (needed | buf.plan.identity.permitted) & available;
 }
 
 fn warn_of_ambient(missing: u64) {

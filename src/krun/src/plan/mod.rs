@@ -161,6 +161,11 @@ pub fn build(request: &Request<'_>) -> Result<Frozen, PlanError> {
     if let Some(program) = request.seccomp {
         buf.seccomp(program);
     }
+    identity::keep(&mut buf, process, request.facts, in_user);
+    // createContainer hooks are the host's programs, and get what the host has.
+    if namespaces.joined_pid && buf.plan.hooks.create_container.is_empty() {
+        identity::build_with_less(&mut buf, request.facts, in_user);
+    }
     if let Some(linux) = spec.linux() {
         sched::memory_policy(&mut buf, linux.memory_policy().as_ref())?;
         sched::personality(&mut buf, linux.personality().as_ref())?;
@@ -181,6 +186,8 @@ pub struct ExecRequest<'a> {
     pub fds: Fds,
     /// Namespaces to enter, opened, in order.
     pub joined: &'a [Joined],
+    /// The container's root directory, opened, where it has no mount namespace of its own; else -1.
+    pub root: i32,
     /// Whether one of them is a user namespace, and whether its id 0 is mapped.
     pub user_namespace: Option<UserNamespace>,
     /// setgroups(2) is denied in the process's user namespace.
@@ -216,15 +223,16 @@ pub struct UserNamespace {
 pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     let mut buf = PlanBuf::new();
     buf.plan.fds = request.fds;
-    inherit(&mut buf, request.joined, &[], -1);
-    buf.plan.flags = flag::SETSID | flag::HELPER;
+    inherit(&mut buf, request.joined, &[], request.root);
+    buf.plan.flags = flag::SETSID | flag::HELPER | flag::CLONE_LAST;
+    set(&mut buf, flag::ENTER_ROOT, request.root >= 0);
+    buf.plan.root.directory = request.root;
     set(&mut buf, flag::AWAIT_CGROUP, request.await_cgroup);
     set(&mut buf, flag::RESET_THP, request.reset_thp);
     namespaces::plan_exec(&mut buf, request);
     let user = request.user_namespace;
     set(&mut buf, flag::BECOME_ROOT, user.is_some_and(|user| user.root_mapped));
     set(&mut buf, flag::KEEP_GROUPS, request.deny_setgroups);
-    set(&mut buf, flag::REOPEN_NULL, true);
     keyring(&mut buf, request.id, request.no_new_keyring);
     process::plan(&mut buf, request.process)?;
     own_limits(&mut buf, request.process, user.is_some());
@@ -238,6 +246,7 @@ pub fn build_exec(request: &ExecRequest<'_>) -> Result<Frozen, PlanError> {
     if let Some(program) = request.seccomp {
         buf.seccomp(program);
     }
+    identity::keep(&mut buf, request.process, request.facts, user.is_some());
     Ok(buf.freeze())
 }
 
@@ -248,7 +257,6 @@ fn common(
     process: &Process,
     in_user: bool,
 ) -> Result<(), PlanError> {
-    set(buf, flag::REOPEN_NULL, buf.plan.flags & flag::ROOTFS != 0);
     keyring(buf, request.id, request.no_new_keyring);
     process::plan(buf, process)?;
     identity::plan(buf, process, request.facts, in_user)?;
@@ -273,13 +281,13 @@ fn ready_ahead(buf: &PlanBuf, request: &Request<'_>, in_user: bool) -> bool {
 }
 
 /// What must survive the exec of krun-init, besides the socket and the plan.
-fn inherit(buf: &mut PlanBuf, joined: &[Joined], trees: &[Tree], namespace: i32) {
+fn inherit(buf: &mut PlanBuf, joined: &[Joined], trees: &[Tree], root: i32) {
     let fds = buf.plan.fds;
     let mut all = vec![fds.gate, fds.hook_output];
     all.extend(fds.stdio);
     all.extend(joined.iter().map(|join| join.fd));
     all.extend(trees.iter().map(|tree| tree.tree)); // -1 is left out below
-    all.push(namespace);
+    all.push(root);
     all.retain(|fd| *fd >= 0);
     all.sort_unstable();
     all.dedup();

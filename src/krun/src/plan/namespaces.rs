@@ -37,6 +37,8 @@ pub struct Namespaces {
     pub new_user: bool,
     /// A joined user namespace.
     pub joined_user: bool,
+    /// A joined pid namespace: others see this process while it builds the container.
+    pub joined_pid: bool,
     /// A network namespace that the container's user namespace owns.
     pub new_network: bool,
     /// A cgroup namespace of its own.
@@ -65,6 +67,7 @@ pub fn plan(buf: &mut PlanBuf, request: &Request<'_>) -> Result<Namespaces, Plan
         joined_mount: joined(Kind::Mount),
         new_user: new(Kind::User),
         joined_user: joined(Kind::User),
+        joined_pid: joined(Kind::Pid),
         new_network: new(Kind::Network),
         private_cgroup: new(Kind::Cgroup) || joined(Kind::Cgroup),
     };

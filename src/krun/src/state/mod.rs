@@ -87,6 +87,9 @@ pub struct Details {
     /// `create --no-new-keyring`.
     #[serde(default)]
     pub no_new_keyring: bool,
+    /// The mount on which the root file system was bound, for a container without a mount namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_below: Option<u64>,
     /// The namespaces that exec joins: kind and, where it was joined by path, that path.
     #[serde(default)]
     pub namespaces: Vec<NamespaceRecord>,

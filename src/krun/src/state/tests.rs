@@ -29,6 +29,7 @@ fn sample() -> State {
         rootless: false,
         systemd_cgroup: false,
         no_new_keyring: false,
+        mount_below: None,
         namespaces: vec![NamespaceRecord { kind: LinuxNamespaceType::Pid, path: None }],
         process: Some(Process::default()),
         resources: None,

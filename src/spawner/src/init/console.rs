@@ -16,8 +16,8 @@ const DEVPTS_MAGIC: u64 = 0x1cd1;
 const PTMX_INODE: u64 = 2;
 
 /// Allocates a pty in the container's own devpts, hands the master to the
-/// parent and makes the slave stdio, /dev/console and the session's terminal.
-pub fn attach(birth: &mut Birth<'_>) -> Result<(), Fail> {
+/// parent and makes the slave the standard streams and /dev/console.
+pub fn open(birth: &mut Birth<'_>) -> Result<(), Fail> {
     let master = open_ptmx()?;
     tty::unlock_pty(master).at(Step::ConsolePeer)?;
     // By the master itself: no /dev/pts/N that could be swapped (CVE-2025-52565).
@@ -36,6 +36,11 @@ pub fn attach(birth: &mut Birth<'_>) -> Result<(), Fail> {
         dup3(slave, Fd(stream), 0).on(Step::Stdio, stream.unsigned_abs())?;
     }
     close(slave);
+    Ok(())
+}
+
+/// Makes the terminal the session's.
+pub fn control() -> Result<(), Fail> {
     tty::set_controlling(Fd(0)).at(Step::ConsoleAttach)
 }
 

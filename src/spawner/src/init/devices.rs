@@ -96,6 +96,7 @@ fn same(there: Stat, device: &Device) -> bool {
 fn bind(birth: &Birth<'_>, dir: Fd, name: &CStr, device: &Device, i: u32) -> Result<(), Fail> {
     let source = birth.view.arena.cstr(device.path);
     let tree = open_tree(Fd::CWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC).on(Step::DeviceBind, i)?;
+    super::masks::seal_off(tree).on(Step::DeviceBind, i)?;
     match mknodat(dir, name, libc::S_IFREG | 0o644, 0) {
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err(Fail::new(Step::DeviceCreate, i, errno)),

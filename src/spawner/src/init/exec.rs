@@ -2,10 +2,11 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{faccessat2, openat, read, statx};
+use krun_sys::fs::{close, faccessat2, fstat, openat, read};
 use krun_sys::{Errno, Fd, libc, process};
 
 use super::channel::{At, Birth, Fail};
+use super::path::open_without_magic_links;
 use crate::report::{Report, kind};
 use crate::step::Step;
 
@@ -25,6 +26,8 @@ pub fn find(birth: &mut Birth<'_>) -> Result<&'static CStr, Fail> {
             }
             // As a shell does: go on looking, but remember what was there.
             Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            // A link of procfs, or links in a circle, which the kernel says in the same way.
+            Err(Errno::ELOOP) => return Err(Fail::new(Step::MagicLink, 0, Errno::ELOOP)),
             Err(errno) => worst = errno,
         }
     }
@@ -32,21 +35,26 @@ pub fn find(birth: &mut Birth<'_>) -> Result<&'static CStr, Fail> {
 }
 
 fn executable(path: &CStr) -> krun_sys::Result<()> {
-    let st = statx(Fd::CWD, path, 0)?;
-    if st.is(libc::S_IFDIR) {
-        return Err(Errno::EISDIR);
+    let fd = open_without_magic_links(path)?;
+    let done = fstat(fd).and_then(|st| match st.is(libc::S_IFDIR) {
+        true => Err(Errno::EISDIR),
+        false => faccessat2(fd, c"", libc::X_OK, libc::AT_EACCESS | libc::AT_EMPTY_PATH),
+    });
+    close(fd);
+    done
+}
+
+/// A container that has not started can be ended as one that has; execve takes the handlers away.
+pub fn end_by_signals() -> Result<(), Fail> {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        process::sigaction_exit(signal).at(Step::SignalReset)?;
     }
-    faccessat2(Fd::CWD, path, libc::X_OK, libc::AT_EACCESS)
+    Ok(())
 }
 
 /// Says that all is well and waits for `start`. The FIFO is open for writing
 /// here too, so that it does not read as ended before anyone came.
 pub fn stand_at_gate(birth: &mut Birth<'_>) -> Result<(), Fail> {
-    // A container that has not started can be ended as one that has; execve
-    // takes the handlers away.
-    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-        process::sigaction_exit(signal).at(Step::SignalReset)?;
-    }
     birth.channel.say(Report::of(kind::GATE, 0), Step::Gate)?;
     birth.channel.past_gate();
     let gate = Fd(birth.view.plan.fds.gate);

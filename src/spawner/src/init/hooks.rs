@@ -8,6 +8,7 @@ use krun_sys::{Errno, Fd, libc};
 use super::channel::{At, Birth, Fail, index};
 use super::mounts::decimal;
 use crate::plan::Hook;
+use crate::report::kind;
 use crate::step::Step;
 
 /// Exit code of a hook that could not be executed; the errno follows in it.
@@ -28,7 +29,7 @@ pub fn run_create_container(birth: &Birth<'_>) -> Result<(), Fail> {
         // They find the container in their working directory, as with runc.
         krun_sys::fs::fchdir(birth.root).at(Step::HookSpawn)?;
     }
-    run(birth, hooks, plan.hooks.creating, &stage)
+    run(birth, hooks, plan.hooks.creating, Fd(plan.fds.hook_output), &stage)
 }
 
 /// startContainer hooks, with status created.
@@ -36,10 +37,28 @@ pub fn run_start_container(birth: &Birth<'_>) -> Result<(), Fail> {
     let plan = birth.view.plan;
     let stage =
         Stage { spawn: Step::StartHookSpawn, failed: Step::StartHookFailed, timeout: Step::StartHookTimeout };
-    run(birth, birth.view.arena.slice(plan.hooks.start_container), plan.hooks.created, &stage)
+    let hooks = birth.view.arena.slice(plan.hooks.start_container);
+    // What was open of the host is closed. After `create` nobody is left to read it.
+    let asks = !hooks.is_empty() && plan.fds.hook_output >= 0 && !birth.view.has(crate::plan::flag::GATE);
+    let output = if asks {
+        birth.channel.ask_fd(kind::OUTPUT, 0, Step::StartHookSpawn).unwrap_or(Fd::NONE)
+    } else {
+        Fd::NONE
+    };
+    run(birth, hooks, plan.hooks.created, output, &stage)?;
+    if output.is_some() {
+        close(output);
+    }
+    Ok(())
 }
 
-fn run(birth: &Birth<'_>, hooks: &[Hook], prefix: krun_sys::plain::Str, stage: &Stage) -> Result<(), Fail> {
+fn run(
+    birth: &Birth<'_>,
+    hooks: &[Hook],
+    prefix: krun_sys::plain::Str,
+    output: Fd,
+    stage: &Stage,
+) -> Result<(), Fail> {
     if hooks.is_empty() {
         return Ok(());
     }
@@ -52,13 +71,13 @@ fn run(birth: &Birth<'_>, hooks: &[Hook], prefix: krun_sys::plain::Str, stage: &
     write(stdin, arena.cstr(birth.view.plan.hooks.rest).to_bytes()).at(stage.spawn)?;
     for (i, hook) in hooks.iter().enumerate() {
         lseek(stdin, 0, libc::SEEK_SET).on(stage.spawn, index(i))?;
-        run_one(birth, hook, stdin, stage, index(i))?;
+        run_one(birth, hook, [stdin, output], stage, index(i))?;
     }
     close(stdin);
     Ok(())
 }
 
-fn run_one(birth: &Birth<'_>, hook: &Hook, stdin: Fd, stage: &Stage, i: u32) -> Result<(), Fail> {
+fn run_one(birth: &Birth<'_>, hook: &Hook, streams: [Fd; 2], stage: &Stage, i: u32) -> Result<(), Fail> {
     #[allow(clippy::cast_sign_loss)] // flag bits and a signal number
     let args = CloneArgs {
         flags: libc::CLONE_PIDFD as u64,
@@ -66,7 +85,7 @@ fn run_one(birth: &Birth<'_>, hook: &Hook, stdin: Fd, stage: &Stage, i: u32) -> 
         ..CloneArgs::default()
     };
     let pidfd = match process::clone3(args).on(stage.spawn, i)? {
-        Side::Child => become_hook(birth, hook, stdin),
+        Side::Child => become_hook(birth, hook, streams),
         Side::Parent { pidfd, .. } => pidfd,
     };
     let timeout = if hook.timeout_ms == 0 { -1 } else { i64::try_from(hook.timeout_ms).unwrap_or(i64::MAX) };
@@ -97,9 +116,9 @@ fn run_one(birth: &Birth<'_>, hook: &Hook, stdin: Fd, stage: &Stage, i: u32) -> 
 }
 
 /// In the hook's process.
-fn become_hook(birth: &Birth<'_>, hook: &Hook, stdin: Fd) -> ! {
+fn become_hook(birth: &Birth<'_>, hook: &Hook, [stdin, output]: [Fd; 2]) -> ! {
     let arena = birth.view.arena;
-    let output = match Fd(birth.view.plan.fds.hook_output) {
+    let output = match output {
         fd if fd.is_some() => fd,
         _ => openat(Fd::CWD, c"/dev/null", libc::O_WRONLY | libc::O_CLOEXEC, 0).unwrap_or(Fd::NONE),
     };

@@ -5,12 +5,12 @@ use krun_sys::identity::{
     CapSets, cap_ambient_clear, cap_ambient_raise, capbset_drop, capset, seccomp_set_filter, setgroups,
     setresgid, setresuid,
 };
-use krun_sys::process::{prctl, prlimit};
+use krun_sys::process::{prlimit, set_keepcaps};
 use krun_sys::{Errno, Fd, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::path::{self, Missing, PATH_MAX};
-use crate::plan::flag;
+use crate::plan::{View, flag};
 use crate::report::kind;
 use crate::step::Step;
 
@@ -25,15 +25,51 @@ pub fn load_filter(birth: &Birth<'_>) -> Result<(), Fail> {
     let listener = seccomp_set_filter(filter, seccomp.flags).at(Step::SeccompLoad)?;
     if seccomp.listener != 0 {
         birth.channel.ask(kind::LISTENER, u64::from(listener.unsigned_abs()), Step::SeccompListener)?;
+        krun_sys::fs::close(Fd(listener));
     }
     Ok(())
+}
+
+/// Gives up what was kept for the filter: a filter without no_new_privs takes CAP_SYS_ADMIN (seccomp(2)), and an
+/// exec'd process sets its scheduling itself.
+pub fn settle(birth: &Birth<'_>) -> Result<(), Fail> {
+    let id = birth.view.plan.identity;
+    if id.kept & !id.permitted == 0 {
+        return Ok(());
+    }
+    capset(CapSets { effective: id.effective, permitted: id.permitted, inheritable: id.inheritable })
+        .at(Step::Capset)
+}
+
+/// Gives up what building a container does not take, before others in its pid namespace can look: with
+/// CAP_SYS_PTRACE they may take over this process.
+pub fn drop_unneeded(view: &View<'_>) -> Result<(), Fail> {
+    let building = view.plan.identity.building;
+    if building == 0 {
+        return Ok(());
+    }
+    capset(CapSets { effective: building, permitted: building, inheritable: 0 }).at(Step::Capset)
 }
 
 /// Resource limits; those inside a user namespace are the parent's to set (prlimit(2) wants
 /// CAP_SYS_RESOURCE over the host).
 pub fn set_limits(birth: &Birth<'_>) -> Result<(), Fail> {
+    set_each(birth, |resource| resource != NPROC || !birth.view.has(flag::CLONE_LAST))
+}
+
+/// The limit on the user's processes where the helper makes the process: set before, the helper would count too.
+pub fn set_process_limit(birth: &Birth<'_>) -> Result<(), Fail> {
+    set_each(birth, |resource| resource == NPROC)
+}
+
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "an int for musl")]
+const NPROC: u32 = libc::RLIMIT_NPROC as u32;
+
+fn set_each(birth: &Birth<'_>, which: impl Fn(u32) -> bool) -> Result<(), Fail> {
     for (i, limit) in birth.view.arena.slice(birth.view.plan.rlimits).iter().enumerate() {
-        prlimit(0, limit.resource, limit.soft, limit.hard).on(Step::Rlimit, index(i))?;
+        if which(limit.resource) {
+            prlimit(0, limit.resource, limit.soft, limit.hard).on(Step::Rlimit, index(i))?;
+        }
     }
     Ok(())
 }
@@ -47,20 +83,24 @@ pub fn assume(birth: &Birth<'_>) -> Result<(), Fail> {
         }
     }
     let entered = enter_cwd(birth, false)?;
-    prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0).at(Step::KeepCaps)?;
+    set_keepcaps(true).at(Step::KeepCaps)?;
     if !birth.view.has(flag::KEEP_GROUPS) {
         setgroups(birth.view.arena.slice(id.groups)).at(Step::Groups)?;
     }
     setresgid(id.gid).at(Step::Gid)?;
     setresuid(id.uid).at(Step::Uid)?;
-    prctl(libc::PR_SET_KEEPCAPS, 0, 0, 0, 0).at(Step::KeepCaps)?;
+    set_keepcaps(false).at(Step::KeepCaps)?;
     if !entered {
         // What root may not enter (a network file system) its owner may.
         enter_cwd(birth, true)?;
     }
     verify_cwd()?;
-    capset(CapSets { effective: id.effective, permitted: id.permitted, inheritable: id.inheritable })
-        .at(Step::Capset)?;
+    capset(CapSets {
+        effective: id.effective | id.kept,
+        permitted: id.permitted | id.kept,
+        inheritable: id.inheritable,
+    })
+    .at(Step::Capset)?;
     cap_ambient_clear().at(Step::CapAmbient)?;
     for cap in (0..=id.last_cap).filter(|cap| id.ambient & bit(*cap) != 0) {
         cap_ambient_raise(cap).on(Step::CapAmbient, cap)?;

@@ -6,12 +6,13 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{close, fstatfs_magic, openat, write};
+use krun_sys::fs::{close, fstatfs_magic, write};
 use krun_sys::mount::{fsconfig_create, fsmount, fsopen};
 use krun_sys::{Errno, Fd, Result as SysResult, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::path;
+use crate::plan::View;
 use crate::step::Step;
 
 const PROC_MAGIC: u64 = 0x9fa0;
@@ -34,12 +35,12 @@ pub fn sysctls(birth: &Birth<'_>) -> Result<(), Fail> {
 
 /// The AppArmor profile of the next execve; before no_new_privs, which would
 /// forbid the change.
-pub fn apparmor(birth: &Birth<'_>) -> Result<(), Fail> {
-    let profile = birth.view.plan.apparmor;
+pub fn apparmor(view: &View<'_>) -> Result<(), Fail> {
+    let profile = view.plan.apparmor;
     if !profile.is_some() {
         return Ok(());
     }
-    let text = birth.view.arena.cstr(profile).to_bytes();
+    let text = view.arena.cstr(profile).to_bytes();
     // /proc/self/attr/exec is shared by modules before Linux 5.1.
     match attr(c"self/attr/apparmor/exec", text) {
         Err(Errno::ENOENT) => attr(c"self/attr/exec", text),
@@ -50,19 +51,17 @@ pub fn apparmor(birth: &Birth<'_>) -> Result<(), Fail> {
 
 /// The SELinux label of the next execve; as late as can be, since it is what
 /// every execve after it gets.
-pub fn selinux(birth: &Birth<'_>) -> Result<(), Fail> {
-    let label = birth.view.plan.selinux;
+pub fn selinux(view: &View<'_>) -> Result<(), Fail> {
+    let label = view.plan.selinux;
     if !label.is_some() {
         return Ok(());
     }
-    attr(c"self/attr/exec", birth.view.arena.cstr(label).to_bytes()).at(Step::Selinux)
+    attr(c"self/attr/exec", view.arena.cstr(label).to_bytes()).at(Step::Selinux)
 }
 
 fn attr(name: &CStr, text: &[u8]) -> SysResult<()> {
     let proc = private_proc()?;
-    // "self" is a symbolic link of procfs itself, so links are not refused here;
-    // nothing can be mounted in a procfs that is attached nowhere.
-    let fd = openat(proc, name, libc::O_WRONLY | libc::O_CLOEXEC, 0)?;
+    let fd = path::open_own_in_proc(proc, name)?;
     if fstatfs_magic(fd)? != PROC_MAGIC {
         return Err(Errno::EPERM);
     }

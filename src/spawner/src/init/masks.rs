@@ -60,7 +60,22 @@ fn new_empty_directory() -> SysResult<Fd> {
 fn open_null() -> SysResult<Fd> {
     let tree = open_tree(Fd::CWD, c"/dev/null", CLONE)?;
     let st = fstat(tree)?;
-    if st.is(libc::S_IFCHR) && st.rdev == (1, 3) { Ok(tree) } else { Err(Errno::ENODEV) }
+    if !st.is(libc::S_IFCHR) || st.rdev != (1, 3) {
+        return Err(Errno::ENODEV);
+    }
+    seal_off(tree)?;
+    Ok(tree)
+}
+
+/// Makes the clone of a host's device node safe to hand out: it can be read and written as a device, but its mode,
+/// owner and times are the host's (EROFS), and nothing mounted on one of the two shows up on the other.
+pub(super) fn seal_off(node: Fd) -> SysResult<()> {
+    let attr = MountAttr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        propagation: libc::MS_PRIVATE,
+        ..MountAttr::default()
+    };
+    mount_setattr(node, c"", EMPTY_PATH, &attr)
 }
 
 /// Makes each path read-only, with what is mounted below it. The clone is

@@ -96,9 +96,10 @@ impl One<'_, '_> {
         self.birth.view.arena.cstr(s)
     }
 
-    /// Opens the destination and refuses one inside procfs, where a mount
-    /// could fake what is read or written there.
-    fn target(&self, missing: Missing) -> Result<Fd, Fail> {
+    /// Opens the destination and refuses one in procfs, where a mount could fake what is read or written there and
+    /// would hide the files that are masked. A link of the image may lead there. A whole procfs may be covered
+    /// by another one only (`is_proc`: that is what is being mounted).
+    fn target(&self, missing: Missing, is_proc: bool) -> Result<Fd, Fail> {
         if missing == Missing::Directory
             && let Some(made) = self.made_in_parent()
         {
@@ -119,7 +120,7 @@ impl One<'_, '_> {
         .on(Step::MountTarget, self.i)?;
         if !self.has(mount_flag::PROC_TARGET)
             && fstatfs_magic(fd).on(Step::MountInProc, self.i)? == PROC_MAGIC
-            && !self.is_proc_root(fd)
+            && !(is_proc && is_proc_root(fd))
         {
             return Err(Fail::new(Step::MountInProc, self.i, Errno::EPERM));
         }
@@ -136,9 +137,9 @@ impl One<'_, '_> {
             .ok()
     }
 
-    /// A procfs may be covered whole: its root directory is inode 1.
-    fn is_proc_root(&self, fd: Fd) -> bool {
-        fstat(fd).is_ok_and(|st| st.ino == 1)
+    /// Whether the new file system is a procfs.
+    fn makes_proc(&self) -> bool {
+        self.text(self.m.fstype).to_bytes() == b"proc"
     }
 
     /// Whether the destination is there before it is made.
@@ -160,7 +161,8 @@ impl One<'_, '_> {
             return self.copy_symlink(tree);
         }
         let missing = if kind.is(libc::S_IFDIR) { Missing::Directory } else { Missing::File };
-        let target = self.target(missing)?;
+        let is_proc = is_proc_root(tree) && fstatfs_magic(tree).on(Step::MountInProc, self.i)? == PROC_MAGIC;
+        let target = self.target(missing, is_proc)?;
         // A tree that the parent opened is the container's only once attached:
         // until then its attributes are the host's to set.
         let by_parent = self.m.tree >= 0;
@@ -267,7 +269,7 @@ impl One<'_, '_> {
     #[inline(never)]
     fn classic(&self) -> Result<(), Fail> {
         let mode_below = self.has(mount_flag::INHERIT_MODE) && self.exists();
-        let target = self.target(Missing::Directory)?;
+        let target = self.target(Missing::Directory, self.makes_proc())?;
         let mode = fstat(target).on(Step::MountTarget, self.i)?.mode & 0o7777;
         let mut by_fd = path::PathBuf::new();
         descriptor_path(&mut by_fd, target).on(Step::MountClassic, self.i)?;
@@ -300,6 +302,11 @@ impl One<'_, '_> {
         close(fd);
         Ok(())
     }
+}
+
+/// Whether this is a procfs's root directory, which is inode 1.
+fn is_proc_root(fd: Fd) -> bool {
+    fstat(fd).is_ok_and(|st| st.ino == 1)
 }
 
 /// "/proc/self/fd/N".

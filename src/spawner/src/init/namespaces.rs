@@ -14,12 +14,8 @@ pub fn enter(birth: &mut Birth<'_>) -> Result<(), Fail> {
     for (i, join) in view.arena.slice(view.plan.joins).iter().enumerate() {
         setns(Fd(join.fd), join.flags).on(Step::Join, index(i))?;
     }
-    if view.has(flag::SETSID) {
-        match setsid() {
-            // Already a session's leader.
-            Ok(()) | Err(Errno::EPERM) => {}
-            Err(errno) => return Err(Fail::new(Step::Setsid, 0, errno)),
-        }
+    if view.has(flag::SETSID) && !view.has(flag::CLONE_LAST) {
+        new_session()?;
     }
     if view.has(flag::UNSHARE_CGROUP) {
         #[allow(clippy::cast_sign_loss)] // a flag below bit 31
@@ -32,6 +28,15 @@ pub fn enter(birth: &mut Birth<'_>) -> Result<(), Fail> {
         net::loopback_up().at(Step::Loopback)?;
     }
     Ok(())
+}
+
+/// A session of the process's own.
+pub fn new_session() -> Result<(), Fail> {
+    match setsid() {
+        // Already a session's leader.
+        Ok(()) | Err(Errno::EPERM) => Ok(()),
+        Err(errno) => Err(Fail::new(Step::Setsid, 0, errno)),
+    }
 }
 
 /// A time namespace's offsets may be written until someone is in it; an execve

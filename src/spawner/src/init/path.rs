@@ -97,6 +97,23 @@ pub fn open_in_proc(proc: Fd, path: &CStr) -> Result<Fd> {
     retry(|| openat2(proc, path, how))
 }
 
+/// Opens a file of the process itself ("self/…") for writing. "self" is a symbolic link of procfs, so links are
+/// followed, but none that leads out of this procfs, and no other mount is crossed.
+pub fn open_own_in_proc(proc: Fd, path: &CStr) -> Result<Fd> {
+    let how = OpenHow {
+        flags: flags(libc::O_WRONLY | libc::O_CLOEXEC),
+        mode: 0,
+        resolve: RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS,
+    };
+    retry(|| openat2(proc, path, how))
+}
+
+/// Opens an existing path of the container as O_PATH, as the kernel would, but through no magic link of procfs
+/// (`/proc/PID/fd/N`, `/proc/PID/exe`, `/proc/PID/root`): those leave the container's file tree.
+pub fn open_without_magic_links(path: &CStr) -> Result<Fd> {
+    open_how(Fd::CWD, path, 0, RESOLVE_NO_MAGICLINKS)
+}
+
 #[allow(clippy::cast_sign_loss)] // open flags are bits
 fn flags(flags: i32) -> u64 {
     flags as u64

@@ -78,6 +78,11 @@ fn open_directory(path: &core::ffi::CStr) -> Result<Fd, Fail> {
 /// Makes the root file system "/" and lets go of the host's.
 pub fn change_root(birth: &mut Birth<'_>) -> Result<(), Fail> {
     let view = birth.view;
+    if view.has(flag::ENTER_ROOT) {
+        fchdir(Fd(view.plan.root.directory)).at(Step::PivotChdir)?;
+        chroot(c".").at(Step::Chroot)?;
+        return chdir(c"/").at(Step::PivotChdir);
+    }
     if view.has(flag::CHROOT) {
         chdir(view.arena.cstr(view.plan.root.path)).at(Step::PivotChdir)?;
         chroot(c".").at(Step::Chroot)?;

@@ -1,13 +1,17 @@
 //! Standard streams.
 
-use krun_sys::fs::{close, dup3, fchownat, fstat, openat};
+use krun_sys::fs::{Stat, close, dup3, fchownat, fstat, mknodat, openat};
+use krun_sys::mount::{fsconfig_create, fsmount, fsopen};
 use krun_sys::{Errno, Fd, libc};
 
 use super::channel::{At, Birth, Fail};
 use crate::plan::flag;
 use crate::step::Step;
 
+/// The numbers of null (mem(4)).
 const NULL: (u32, u32) = (1, 3);
+/// What an owner without a number in this user namespace looks like (/proc/sys/kernel/overflowuid).
+const OVERFLOW_UID: u32 = 65534;
 
 /// Takes the streams that the parent chose.
 pub fn adopt(birth: &Birth<'_>) -> Result<(), Fail> {
@@ -19,8 +23,8 @@ pub fn adopt(birth: &Birth<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Gives the streams to the process's user, so that it can reopen
-/// /dev/stdout; and swaps the host's /dev/null for the container's.
+/// Gives the streams to the process's user, so that it can reopen /dev/stdout. The host's device nodes stay the
+/// host's: null is swapped for the container's, and no other one gets a new owner.
 pub fn own(birth: &Birth<'_>) -> Result<(), Fail> {
     let uid = birth.view.plan.identity.uid;
     for stream in 0i32..3 {
@@ -31,13 +35,13 @@ pub fn own(birth: &Birth<'_>) -> Result<(), Fail> {
             Err(Errno::EBADF) => continue,
             Err(errno) => return Err(Fail::new(Step::Stdio, at, errno)),
         };
-        if st.is(libc::S_IFCHR) && st.rdev == NULL {
-            if birth.view.has(flag::REOPEN_NULL) {
-                reopen_null(stream).on(Step::Stdio, at)?;
-            }
-            continue;
+        let device = st.is(libc::S_IFCHR) || st.is(libc::S_IFBLK);
+        if device && st.rdev == NULL {
+            replace_null(stream, &st).on(Step::Stdio, at)?;
         }
-        if st.uid == uid {
+        // The terminal that was opened in the container is the container's.
+        let host_s = device && !birth.view.has(flag::TERMINAL);
+        if host_s || st.uid == uid {
             continue;
         }
         match fchownat(Fd(stream), c"", uid, u32::MAX, libc::AT_EMPTY_PATH) {
@@ -50,16 +54,40 @@ pub fn own(birth: &Birth<'_>) -> Result<(), Fail> {
     Ok(())
 }
 
-fn reopen_null(stream: i32) -> krun_sys::Result<()> {
-    let fd = match openat(Fd::CWD, c"/dev/null", libc::O_RDWR | libc::O_CLOEXEC, 0) {
-        // A container without /dev/null keeps the host's.
-        Err(Errno::ENOENT | Errno::ENXIO | Errno::EACCES | Errno::EPERM) => return Ok(()),
-        done => done?,
+/// Swaps the host's null for the container's: through a descriptor of the host's node the container could change
+/// its mode, owner and times (fchmod(2)).
+fn replace_null(stream: i32, host_s: &Stat) -> krun_sys::Result<()> {
+    let fd = match containers_null().or_else(|_| new_null()) {
+        Ok(fd) => fd,
+        // Nobody in this user namespace owns the host's node.
+        Err(_) if host_s.uid == OVERFLOW_UID => return Ok(()),
+        Err(errno) => return Err(errno),
     };
-    let st = fstat(fd)?;
-    if st.is(libc::S_IFCHR) && st.rdev == NULL {
-        dup3(fd, Fd(stream), 0)?;
-    }
+    dup3(fd, Fd(stream), 0)?;
     close(fd);
     Ok(())
+}
+
+fn containers_null() -> krun_sys::Result<Fd> {
+    let fd =
+        openat(Fd::CWD, c"/dev/null", libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC, 0)?;
+    match fstat(fd) {
+        Ok(st) if st.is(libc::S_IFCHR) && st.rdev == NULL => Ok(fd),
+        _ => {
+            close(fd);
+            Err(Errno::ENODEV)
+        }
+    }
+}
+
+/// A null of the process's own, on a file system that is attached nowhere.
+fn new_null() -> krun_sys::Result<Fd> {
+    let fs = fsopen(c"tmpfs")?;
+    let tree = fsconfig_create(fs).and_then(|()| fsmount(fs, 0));
+    close(fs);
+    let tree = tree?;
+    let made = mknodat(tree, c"null", libc::S_IFCHR | 0o666, libc::makedev(NULL.0, NULL.1));
+    let opened = made.and_then(|()| openat(tree, c"null", libc::O_RDWR | libc::O_CLOEXEC, 0));
+    close(tree);
+    opened
 }

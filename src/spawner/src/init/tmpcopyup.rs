@@ -6,8 +6,8 @@
 use core::ffi::CStr;
 
 use krun_sys::fs::{
-    Stat, close, fchmod, fchownat, getdents64, mkdirat, mknodat, openat, read, readlinkat, statx, symlinkat,
-    write,
+    Stat, close, fchmod, fchownat, fstat, getdents64, mkdirat, mknodat, openat, read, readlinkat, statx,
+    symlinkat, write,
 };
 use krun_sys::{Errno, Fd, Result, libc};
 
@@ -78,7 +78,13 @@ fn own(at: Fd, name: &CStr, st: &Stat, flags: i32) -> Result<()> {
 }
 
 fn copy_file(from: Fd, to: Fd, name: &CStr, st: &Stat) -> Result<()> {
-    let source = openat(from, name, libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0)?;
+    // Whoever shares the directory may have put a FIFO there since: it must not make us wait.
+    let reading = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let source = openat(from, name, reading, 0)?;
+    if !fstat(source)?.is(libc::S_IFREG) {
+        close(source);
+        return Err(Errno::EBUSY);
+    }
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let target = openat(to, name, flags, 0o600)?;
     let mut buf = [0u8; 16384];

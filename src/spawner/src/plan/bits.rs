@@ -44,8 +44,6 @@ pub mod flag {
     pub const RESET_AFFINITY: u64 = 1 << 19;
     /// A new time namespace with `time_offsets`.
     pub const TIME_NAMESPACE: u64 = 1 << 20;
-    /// Reopen stdio that is /dev/null inside the container.
-    pub const REOPEN_NULL: u64 = 1 << 21;
     /// Stay undumpable only from the id maps on: an unprivileged parent writes them.
     pub const DUMPABLE_FOR_MAPS: u64 = 1 << 22;
     /// The root file system's propagation was not private: protect the old root.
@@ -54,6 +52,10 @@ pub mod flag {
     pub const TREE_NAMESPACE: u64 = 1 << 24;
     /// Setting a session keyring is best effort.
     pub const KEYRING: u64 = 1 << 25;
+    /// Only with HELPER: it does all that needs privileges, and makes the process last. For exec.
+    pub const CLONE_LAST: u64 = 1 << 28;
+    /// The root is entered by the descriptor `root.directory`: exec into a container that shares its mount namespace.
+    pub const ENTER_ROOT: u64 = 1 << 29;
     /// Start a new session.
     pub const SETSID: u64 = 1 << 27;
     /// What the parent has to do before the program runs (limits, state) it does unasked, as soon

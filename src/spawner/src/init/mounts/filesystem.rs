@@ -21,7 +21,7 @@ impl One<'_, '_> {
     /// A tmpfs that others will be mounted in comes back open.
     pub(super) fn filesystem(&self) -> Result<Option<Fd>, Fail> {
         let mode_below = self.has(mount_flag::INHERIT_MODE) && self.exists();
-        let target = self.target(Missing::Directory)?;
+        let target = self.target(Missing::Directory, self.makes_proc())?;
         if self.has(mount_flag::AT_ONCE) && self.at_once(target).is_ok() {
             close(target);
             return Ok(None);
