@@ -9,6 +9,7 @@ mod cli;
 mod delegation;
 mod devices;
 mod errors;
+mod escape;
 mod exec;
 mod faults;
 mod hooks;

@@ -33,6 +33,7 @@ pub fn join(view: &View<'_>, channel: &Channel) -> Result<(), Fail> {
 
 /// Returns in the process of a new container, which still has to be built.
 pub fn become_container(view: &View<'_>, channel: &Channel) -> Result<(), Fail> {
+    identity::drop_unneeded(view)?;
     clone_process(view, channel)?;
     if view.has(flag::AWAIT_MAPS) {
         channel.ask(kind::MAPS, 0, Step::Reply)?;
@@ -44,8 +45,9 @@ pub fn become_container(view: &View<'_>, channel: &Channel) -> Result<(), Fail> 
     }
     if view.has(flag::AWAIT_MAPS) {
         process::set_dumpable(false).at(Step::Dumpable)?;
+        // A new user namespace has given it all capabilities there.
+        identity::drop_unneeded(view)?;
     }
-    identity::drop_unneeded(view)?;
     if view.has(flag::BECOME_ROOT) {
         become_root(view)?;
     }

@@ -41,8 +41,8 @@ pub fn settle(birth: &Birth<'_>) -> Result<(), Fail> {
         .at(Step::Capset)
 }
 
-/// Gives up what building a container does not take, before others in its pid namespace can look: with
-/// CAP_SYS_PTRACE they may take over this process.
+/// Gives up what building a container does not take, before others in its pid namespace can see the process: with
+/// CAP_SYS_PTRACE they may take it over.
 pub fn drop_unneeded(view: &View<'_>) -> Result<(), Fail> {
     let building = view.plan.identity.building;
     if building == 0 {
