@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use nix::libc;
-
 /// What a plan depends on besides the specification.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -58,7 +56,7 @@ impl Facts {
 /// The kernel's highest capability: prctl(PR_CAPBSET_READ) is EINVAL above it.
 fn last_cap() -> u32 {
     const NEWEST: u32 = 40; // CAP_CHECKPOINT_RESTORE, Linux 5.9
-    let known = |cap: u32| krun_sys::process::prctl(libc::PR_CAPBSET_READ, u64::from(cap), 0, 0, 0).is_ok();
+    let known = |cap: u32| krun_sys::identity::capbset_read(cap).is_ok();
     let mut last = NEWEST;
     while last < 63 && known(last + 1) {
         last += 1;

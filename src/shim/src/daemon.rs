@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use krun_sys::libc;
-use krun_sys::process::{CloneArgs, clone3, prctl};
+use krun_sys::process::{CloneArgs, clone3, set_child_subreaper, set_thp_disable};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -101,10 +101,9 @@ fn settle(pid: i32, cgroup: &str) -> Result<(), DaemonError> {
 fn serve(wish: Wish, listener: UnixListener) -> Result<(), DaemonError> {
     nix::unistd::setsid().map_err(call("setsid"))?;
     redirect()?;
-    let on = 1;
-    prctl(libc::PR_SET_CHILD_SUBREAPER, on, 0, 0, 0).map_err(raw("prctl"))?;
+    set_child_subreaper(true).map_err(raw("prctl"))?;
     // Huge pages would multiply what an idle shim occupies.
-    prctl(libc::PR_SET_THP_DISABLE, on, 0, 0, 0).map_err(raw("prctl"))?;
+    set_thp_disable(true).map_err(raw("prctl"))?;
     let mut mask = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
         mask.add(signal);

@@ -167,8 +167,8 @@ fn hide(view: &View<'_>) -> Result<(), Fail> {
 
 /// Maps the plan and splits off the bytes in which HOME may be written.
 fn map_plan(fd: Fd) -> Option<(View<'static>, &'static mut [u8])> {
-    let len = usize::try_from(krun_sys::fs::fstat(fd).ok()?.size).ok()?.checked_sub(FILE_OFFSET)?;
-    let bytes = mem::map_private_at(ADDRESS, fd, FILE_OFFSET, len).ok()?;
+    let bytes = mem::map_sealed_at(ADDRESS, fd, FILE_OFFSET).ok()?;
+    let len = bytes.len();
     // From here on nobody can have this file as a program, under whatever name (/proc/self/exe as an argument or
     // as an interpreter): the plan in it is not for a process of the container.
     krun_sys::fs::fchmod(fd, 0).ok()?;

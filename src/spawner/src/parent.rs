@@ -135,29 +135,27 @@ fn clone_first(spawn: &Spawn<'_>) -> krun_sys::Result<Spawned> {
     }
     let mut number = [0u8; 12];
     let argument = decimal(spawn.program, &mut number);
-    let argv = [c"krun-init".as_ptr().cast(), argument.as_ptr().cast(), core::ptr::null()];
-    let envp = [core::ptr::null()];
     match process::clone3(args)? {
         Side::Parent { pid, pidfd } => Ok(Spawned { pid, pidfd }),
-        Side::Child => become_init(spawn, &argv, &envp),
+        Side::Child => become_init(spawn, argument),
     }
 }
 
 /// In the child: close-on-exec for everything but the plan's descriptors, then
 /// krun-init. From the clone to here it has a copy of the parent's memory and
 /// makes nothing but system calls.
-fn become_init(spawn: &Spawn<'_>, argv: &[*const u8], envp: &[*const u8]) -> ! {
+fn become_init(spawn: &Spawn<'_>, argument: &core::ffi::CStr) -> ! {
     let plan = spawn.view.plan;
     let first = plan.fds.preserve.saturating_add(3);
     let mut failed = fs::close_range(first, u32::MAX, fs::CLOSE_RANGE_CLOEXEC)
         .map_err(|errno| failure(Step::CloseOnExec, errno));
     for fd in spawn.view.arena.slice(plan.inherit).iter().chain(&[spawn.program.0, spawn.child_socket.0]) {
         if failed.is_ok() {
-            failed = fs::fcntl(Fd(*fd), libc::F_SETFD, 0).map(drop).map_err(|e| failure(Step::Inherit, e));
+            failed = fs::keep_over_exec(Fd(*fd)).map_err(|e| failure(Step::Inherit, e));
         }
     }
     let report = match failed {
-        Ok(()) => failure(Step::InitExec, process::execveat(spawn.program, argv, envp)),
+        Ok(()) => failure(Step::InitExec, process::execveat(spawn.program, c"krun-init", argument)),
         Err(report) => report,
     };
     let _ = fs::write(spawn.child_socket, krun_sys::plain::bytes_of(&report));

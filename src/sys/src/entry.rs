@@ -5,7 +5,7 @@
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use crate::fs::{Fd, fcntl, openat};
+use crate::fs::{Fd, is_cloexec, openat};
 use crate::process::sigaction_simple;
 use crate::{Errno, libc};
 
@@ -53,7 +53,7 @@ pub unsafe fn prepare(argc: i32, argv: *const *const c_char) {
     ARGV.store(argv.cast_mut(), Ordering::Relaxed);
     ARGC.store(usize::try_from(argc).unwrap_or(0), Ordering::Relaxed);
     for fd in 0..3 {
-        if fcntl(Fd(fd), libc::F_GETFD, 0) == Err(Errno::EBADF) {
+        if is_cloexec(Fd(fd)) == Err(Errno::EBADF) {
             // The lowest free number is this one.
             let _ = openat(Fd::CWD, c"/dev/null", libc::O_RDWR, 0);
         }

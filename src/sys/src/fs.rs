@@ -65,15 +65,40 @@ pub fn dup3(old: Fd, new: Fd, flags: i32) -> Result<Fd> {
     unsafe { sys!(libc::SYS_dup3, old.0, new.0, flags) }.map(|n| Fd(n as i32))
 }
 
-/// fcntl(F_DUPFD_CLOEXEC): a copy of the descriptor, close-on-exec.
-pub fn dup(fd: Fd) -> Result<Fd> {
-    fcntl(fd, libc::F_DUPFD_CLOEXEC, 0).map(Fd)
+/// fcntl(2).
+///
+/// # Safety
+/// The command takes an integer.
+unsafe fn fcntl(fd: Fd, cmd: i32, arg: i32) -> Result<i32> {
+    // SAFETY: the caller's promise.
+    unsafe { sys!(libc::SYS_fcntl, fd.0, cmd, arg) }.map(|n| n as i32)
 }
 
-/// fcntl(2) with an integer argument
-pub fn fcntl(fd: Fd, cmd: i32, arg: i32) -> Result<i32> {
-    // SAFETY: the commands in use here take an integer.
-    unsafe { sys!(libc::SYS_fcntl, fd.0, cmd, arg) }.map(|n| n as i32)
+/// fcntl(F_DUPFD_CLOEXEC): a copy of the descriptor, close-on-exec.
+pub fn dup(fd: Fd) -> Result<Fd> {
+    // SAFETY: this command takes an integer.
+    unsafe { fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) }.map(Fd)
+}
+
+/// fcntl(F_GETFD): whether the descriptor is close-on-exec.
+///
+/// # Errors
+/// EBADF if it is not open.
+pub fn is_cloexec(fd: Fd) -> Result<bool> {
+    // SAFETY: this command takes no argument.
+    unsafe { fcntl(fd, libc::F_GETFD, 0) }.map(|flags| flags & libc::FD_CLOEXEC != 0)
+}
+
+/// fcntl(F_SETFD): has the descriptor survive execve(2).
+pub fn keep_over_exec(fd: Fd) -> Result<()> {
+    // SAFETY: this command takes an integer.
+    unsafe { fcntl(fd, libc::F_SETFD, 0) }.map(drop)
+}
+
+/// fcntl(F_GET_SEALS): the seals of a memfd (memfd_create(2)).
+pub fn seals(fd: Fd) -> Result<i32> {
+    // SAFETY: this command takes no argument.
+    unsafe { fcntl(fd, libc::F_GET_SEALS, 0) }
 }
 
 /// read(2)

@@ -57,24 +57,37 @@ pub fn capget() -> Result<CapSets> {
     Ok(CapSets { effective: join(0), permitted: join(1), inheritable: join(2) })
 }
 
+/// prctl(PR_CAPBSET_READ): whether the bounding set has it.
+///
+/// # Errors
+/// EINVAL for a number that the kernel does not know.
+pub fn capbset_read(cap: u32) -> Result<bool> {
+    // SAFETY: this option takes an integer.
+    unsafe { prctl(libc::PR_CAPBSET_READ, u64::from(cap), 0, 0) }.map(|set| set != 0)
+}
+
 /// prctl(PR_CAPBSET_DROP)
 pub fn capbset_drop(cap: u32) -> Result<()> {
-    prctl(libc::PR_CAPBSET_DROP, u64::from(cap), 0, 0, 0).map(drop)
+    // SAFETY: this option takes an integer.
+    unsafe { prctl(libc::PR_CAPBSET_DROP, u64::from(cap), 0, 0) }.map(drop)
 }
 
 /// prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)
 pub fn cap_ambient_raise(cap: u32) -> Result<()> {
-    prctl(libc::PR_CAP_AMBIENT, 2, u64::from(cap), 0, 0).map(drop)
+    // SAFETY: this option takes integers.
+    unsafe { prctl(libc::PR_CAP_AMBIENT, 2, u64::from(cap), 0) }.map(drop)
 }
 
 /// prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
 pub fn cap_ambient_clear() -> Result<()> {
-    prctl(libc::PR_CAP_AMBIENT, 4, 0, 0, 0).map(drop)
+    // SAFETY: this option takes integers.
+    unsafe { prctl(libc::PR_CAP_AMBIENT, 4, 0, 0) }.map(drop)
 }
 
 /// prctl(PR_SET_NO_NEW_PRIVS)
 pub fn set_no_new_privs() -> Result<()> {
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).map(drop)
+    // SAFETY: this option takes an integer.
+    unsafe { prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0) }.map(drop)
 }
 
 /// seccomp(2), SECCOMP_SET_MODE_FILTER; the listener's descriptor if one was asked

@@ -2,9 +2,19 @@
 
 use crate::{Errno, Fd, Result, sys};
 
-/// Maps `len` bytes of `fd`, from `offset` on, privately at the address `at`, which must be free
+/// Maps a sealed memfd, from `offset` to its end, privately at the address `at`, which must be free
 /// (mmap(2), MAP_FIXED_NOREPLACE, Linux 4.17). The map stays for good.
-pub fn map_private_at(at: usize, fd: Fd, offset: usize, len: usize) -> Result<&'static mut [u8]> {
+///
+/// # Errors
+/// EPERM for a file that could still be written to or cut: what is mapped would change. EINVAL for one that is
+/// not longer than `offset`. Else mmap(2)'s.
+pub fn map_sealed_at(at: usize, fd: Fd, offset: usize) -> Result<&'static mut [u8]> {
+    const FIXED: i32 = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK;
+    if crate::fs::seals(fd)? & FIXED != FIXED {
+        return Err(Errno::EPERM);
+    }
+    let size = usize::try_from(crate::fs::fstat(fd)?.size).map_err(|_| Errno::EINVAL)?;
+    let len = size.checked_sub(offset).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
     // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
     let got = unsafe {
         sys!(
@@ -20,8 +30,8 @@ pub fn map_private_at(at: usize, fd: Fd, offset: usize, len: usize) -> Result<&'
     if got != at {
         return Err(Errno::EEXIST);
     }
-    // SAFETY: a fresh private map of len bytes that nothing else refers to and
-    // that is never unmapped; the file is sealed, so no access can fault.
+    // SAFETY: a fresh private map of len bytes that nothing else refers to and that is never unmapped. The seals,
+    // which nobody can take off, keep the file's contents and its length, so that no access faults.
     Ok(unsafe { core::slice::from_raw_parts_mut(at as *mut u8, len) })
 }
 

@@ -1,6 +1,6 @@
 //! Processes: clone, exec, namespaces, waiting.
 
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char};
 
 use crate::{Errno, Fd, Result, sys};
 
@@ -73,11 +73,11 @@ pub fn clone3(mut args: CloneArgs) -> Result<Side> {
     Ok(Side::Parent { pid: pid as i32, pidfd: Fd(pidfd) })
 }
 
-/// execveat(2) of an open file
-pub fn execveat(fd: Fd, argv: &[*const u8], envp: &[*const u8]) -> Errno {
-    debug_assert!(argv.last().is_some_and(|p| p.is_null()) && envp.last().is_some_and(|p| p.is_null()));
-    // SAFETY: both arrays end in a null pointer and point to C strings, as
-    // their makers in the spawner see to.
+/// execveat(2) of an open file, with a name and one argument, and an empty environment.
+pub fn execveat(fd: Fd, name: &CStr, argument: &CStr) -> Errno {
+    let argv = [name.as_ptr(), argument.as_ptr(), core::ptr::null()];
+    let envp: [*const c_char; 1] = [core::ptr::null()];
+    // SAFETY: both arrays end in a null pointer, and the strings outlive the call.
     match unsafe {
         sys!(libc::SYS_execveat, fd.0, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH)
     } {
@@ -187,25 +187,43 @@ pub fn waitid_pidfd(pidfd: Fd, flags: i32) -> Result<Option<Exit>> {
     })
 }
 
-/// prctl(2) with integer arguments
-pub fn prctl(option: i32, a: u64, b: u64, c: u64, d: u64) -> Result<i32> {
-    // SAFETY: the options in use here take integers.
-    unsafe { sys!(libc::SYS_prctl, option, a, b, c, d) }.map(|n| n as i32)
+/// prctl(2).
+///
+/// # Safety
+/// The option takes integers, or pointers that are valid for it.
+pub(crate) unsafe fn prctl(option: i32, a: u64, b: u64, c: u64) -> Result<i32> {
+    // SAFETY: the caller's promise.
+    unsafe { sys!(libc::SYS_prctl, option, a, b, c, 0) }.map(|n| n as i32)
 }
 
 /// prctl(PR_SET_DUMPABLE): whether others may look into this process (ptrace(2)).
 pub fn set_dumpable(on: bool) -> Result<()> {
-    prctl(libc::PR_SET_DUMPABLE, u64::from(on), 0, 0, 0).map(drop)
+    // SAFETY: this option takes an integer.
+    unsafe { prctl(libc::PR_SET_DUMPABLE, u64::from(on), 0, 0) }.map(drop)
 }
 
 /// prctl(PR_SET_KEEPCAPS): keep the permitted capabilities over a change of user.
 pub fn set_keepcaps(on: bool) -> Result<()> {
-    prctl(libc::PR_SET_KEEPCAPS, u64::from(on), 0, 0, 0).map(drop)
+    // SAFETY: this option takes an integer.
+    unsafe { prctl(libc::PR_SET_KEEPCAPS, u64::from(on), 0, 0) }.map(drop)
 }
 
 /// prctl(PR_SET_THP_DISABLE): no transparent huge pages for this process and its children.
 pub fn set_thp_disable(on: bool) -> Result<()> {
-    prctl(libc::PR_SET_THP_DISABLE, u64::from(on), 0, 0, 0).map(drop)
+    // SAFETY: this option takes an integer.
+    unsafe { prctl(libc::PR_SET_THP_DISABLE, u64::from(on), 0, 0) }.map(drop)
+}
+
+/// prctl(PR_SET_CHILD_SUBREAPER): orphans below this process become its children.
+pub fn set_child_subreaper(on: bool) -> Result<()> {
+    // SAFETY: this option takes an integer.
+    unsafe { prctl(libc::PR_SET_CHILD_SUBREAPER, u64::from(on), 0, 0) }.map(drop)
+}
+
+/// prctl(PR_SET_PDEATHSIG): the signal that this process gets when the thread that made it ends.
+pub fn set_pdeathsig(signal: i32) -> Result<()> {
+    // SAFETY: this option takes an integer.
+    unsafe { prctl(libc::PR_SET_PDEATHSIG, u64::from(signal.unsigned_abs()), 0, 0) }.map(drop)
 }
 
 /// rt_sigprocmask(2) with SIG_SETMASK; bit n-1 is signal n.

@@ -9,7 +9,8 @@ use core::ffi::{CStr, c_char};
 macro_rules! program {
     ($main:path) => {
         extern "C" fn _krun_main(stack: *const usize) -> ! {
-            $main($crate::program::first_argument(stack))
+            // SAFETY: `_start` passes the stack pointer that the kernel started the program with.
+            $main(unsafe { $crate::program::first_argument(stack) })
         }
         #[cfg(target_arch = "x86_64")]
         ::core::arch::global_asm!(
@@ -24,10 +25,14 @@ macro_rules! program {
     };
 }
 
-/// The first argument of a program, given the stack pointer it started with.
+/// The first argument of a program.
+///
+/// # Safety
+/// `stack` is the stack pointer that the kernel started the program with.
 #[doc(hidden)]
-pub fn first_argument(stack: *const usize) -> Option<&'static CStr> {
-    // SAFETY: the kernel puts argc at the stack pointer and argv after it, for
+#[must_use]
+pub unsafe fn first_argument(stack: *const usize) -> Option<&'static CStr> {
+    // SAFETY: the caller's promise; the kernel puts argc at the stack pointer and argv after it, for
     // the life of the program (execve(2), System V ABI).
     unsafe {
         if *stack < 2 {

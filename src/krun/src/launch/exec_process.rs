@@ -53,7 +53,7 @@ fn filled(said: &Process, container: &Process) -> Process {
         process.set_scheduler(container.scheduler().clone());
     }
     if said.io_priority().is_none() {
-        process.set_io_priority(container.io_priority().clone());
+        process.set_io_priority(*container.io_priority());
     }
     if said.exec_cpu_affinity().is_none() {
         process.set_exec_cpu_affinity(container.exec_cpu_affinity().clone());

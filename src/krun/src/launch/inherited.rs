@@ -24,7 +24,7 @@ pub fn inherited(preserve: u32) -> Result<Inherited, LaunchError> {
     let count = listen.saturating_add(preserve);
     for at in 0..count {
         let fd = i32::try_from(at).unwrap_or(i32::MAX).saturating_add(3);
-        if krun_sys::fs::fcntl(krun_sys::Fd(fd), nix::libc::F_GETFD, 0).is_err() {
+        if krun_sys::fs::is_cloexec(krun_sys::Fd(fd)).is_err() {
             return Err(LaunchError::Preserve { fd: fd - 3, count });
         }
     }

@@ -208,7 +208,7 @@ fn user_namespace(
     match process::clone3(args).map_err(|e| LaunchError::call(what(), "clone3", e.0))? {
         Side::Child => loop {
             // Until the parent kills it, or dies itself.
-            let _ = process::prctl(libc::PR_SET_PDEATHSIG, 9, 0, 0, 0);
+            let _ = process::set_pdeathsig(libc::SIGKILL);
             let _ = krun_sys::fs::poll(Fd::NONE, 0, 1000);
         },
         Side::Parent { pid, pidfd } => {
