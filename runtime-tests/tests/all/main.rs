@@ -12,6 +12,8 @@ mod errors;
 mod exec;
 mod faults;
 mod hooks;
+mod host_side;
+mod inherited;
 mod labels;
 mod lifecycle;
 mod limits;
