@@ -1,7 +1,7 @@
 //! The six hooks: when, where, with what, and what their failure does.
 
 use runtime_tests::runtime::{Kind, probe_path};
-use runtime_tests::{Config, Sandbox, Value, json, requires};
+use runtime_tests::{Config, Sandbox, Value, json, raw, requires};
 use std::fs;
 
 const KINDS: [&str; 6] =
@@ -166,6 +166,36 @@ fn a_failing_poststart_hook() {
         out.expect_error("poststart");
     }
     assert_eq!(entries(&log).len(), 1);
+}
+
+/// The container's process is gone when its poststart hook fails, and its pid belongs to somebody else.
+#[test]
+fn a_failing_poststart_hook_kills_nobody_else() {
+    requires!(Krun);
+    let last = "/proc/sys/kernel/ns_last_pid";
+    if fs::OpenOptions::new().write(true).open(last).is_err() {
+        return; // nobody can choose a pid here
+    }
+    let s = Sandbox::new();
+    let file = s.path("other");
+    // The shell forks again and again right behind the pid until it gets that one.
+    let script = format!(
+        "pid=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p'); kill -9 $pid; while [ -e /proc/$pid ]; do :; done; \
+         n=0; while [ $n -lt 1000 ]; do n=$((n+1)); echo $((pid-1)) > {last}; sleep 60 & \
+         [ $! = $pid ] && break; kill $!; done; echo $! > {file}; exit 1"
+    );
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]});
+    let (id, b) = s.bundle(Config::sleeper().hook("poststart", hook));
+    let c = s.create_bundle(&id, &b);
+    let pid = c.pid();
+    let start = c.call(["start"]).start();
+    assert_eq!(c.wait_exit(), 137);
+    start.wait().expect_code(1).expect_error("poststart");
+    let other: i32 = fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+    assert_eq!(other, pid, "the hook got the pid");
+    let alive = fs::read_to_string(format!("/proc/{other}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    let _ = raw::kill(other, libc::SIGKILL);
+    assert!(alive, "another process was killed");
 }
 
 #[test]

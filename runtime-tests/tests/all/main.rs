@@ -13,6 +13,8 @@ mod escape;
 mod exec;
 mod faults;
 mod hooks;
+mod host_side;
+mod inherited;
 mod labels;
 mod lifecycle;
 mod limits;

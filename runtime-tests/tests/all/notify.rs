@@ -69,26 +69,55 @@ fn a_container_that_ends_without_a_word_holds_nobody_up() {
     s.call(["run", "-d", "-b"]).arg(&b.dir).arg(&id).env("NOTIFY_SOCKET", &host.path).run().expect_ok();
 }
 
+/// The manager would stop the service, wait for it for ever or call it failed.
 #[test]
-fn status_goes_through_and_the_main_process_is_the_runtime_while_it_stays() {
+fn only_ready_goes_through_and_only_once() {
     requires!(Krun);
     let s = Sandbox::new();
     let host = Host::new(&s);
-    let (id, b) = s.bundle(Config::default().args(&[
-        "/probe",
-        "notify",
-        "STATUS=warming up",
-        "--",
-        "notify",
-        "READY=1",
-    ]));
+    let words = ["STATUS=warming up", "STOPPING=1\nWATCHDOG_USEC=1", "READY=0", "READY=10", "XREADY=1"];
+    let ready = "EXTEND_TIMEOUT_USEC=9\nREADY=1\nREADY=1\nMAINPID=1";
+    let said = words.iter().chain([&ready]).flat_map(|word| ["notify", word, "--"]);
+    let args: Vec<&str> =
+        ["/probe"].into_iter().chain(said).chain(["notify-flood", "READY=1", "10000"]).collect();
+    let (id, b) = s.bundle(Config::default().args(&args));
     let running = s.call(["run", "-b"]).arg(&b.dir).arg(&id).env("NOTIFY_SOCKET", &host.path).start();
+    // While it stays the runtime is the service's main process.
     let pid = running.pid();
-    assert_eq!(host.next().trim(), "STATUS=warming up");
-    assert_eq!(host.next().trim(), "READY=1");
-    assert_eq!(host.next().trim(), format!("MAINPID={pid}"));
-    assert_eq!(host.next().trim(), "BARRIER=1");
-    running.wait().expect_ok();
+    assert_eq!(host.next(), "READY=1\n");
+    assert_eq!(host.next(), format!("MAINPID={pid}\n"));
+    assert_eq!(host.next(), "BARRIER=1");
+    let out = running.wait().expect_ok();
+    let flood = out.lines().into_iter().find(|line| line["action"] == "notify-flood").unwrap();
+    assert_eq!(flood["error"], "ECONNREFUSED", "nobody listens any more, and that is said: {flood}");
+    host.socket.set_nonblocking(true).unwrap();
+    assert!(host.socket.recv(&mut [0; 64]).is_err(), "the manager heard more");
+}
+
+/// Messages are taken at a pace of the runtime's; who says more waits.
+#[test]
+fn a_flood_before_ready_is_slowed_down() {
+    requires!(Krun);
+    for detached in [true, false] {
+        let s = Sandbox::new();
+        let host = Host::new(&s);
+        let flood = ["/probe", "notify-flood", "STATUS=x", "2000", "--", "notify", "READY=1"];
+        let (id, b) = s.bundle(Config::default().args(&flood));
+        let call = s.call(["run"]).args(detached.then_some("-d")).arg("-b").arg(&b.dir).arg(&id);
+        let out = s.path("flood");
+        let file = std::fs::File::create(&out).unwrap();
+        let running = call.stdout(file).env("NOTIFY_SOCKET", &host.path).start();
+        // All that comes is read: it is not the manager that slows anything down.
+        while host.next() != "BARRIER=1" {}
+        running.wait().expect_ok();
+        let sent = || {
+            let lines = runtime_tests::invocation::json_lines(&std::fs::read_to_string(&out).unwrap());
+            lines.iter().find(|line| line["action"] == "notify-flood").map(|line| line["sent"].clone())
+        };
+        assert!(runtime_tests::container::eventually(|| sent().is_some()));
+        let sent = sent().and_then(|sent| sent.as_u64()).unwrap();
+        assert!((1..5000).contains(&sent), "{sent} messages in two seconds");
+    }
 }
 
 #[test]

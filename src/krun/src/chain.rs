@@ -1,12 +1,13 @@
 //! An error and its sources as one line, with the kernel's errors in the words that callers of runc look for: Go prints
 //! `no such file or directory` where the C library prints `No such file or directory (os error 2)`.
+use std::borrow::Cow;
 use std::error::Error;
 
 use nix::errno::Errno;
 
-use crate::words;
+use crate::{shown, words};
 
-/// `error: source: source…`
+/// `error: source: source…`, as a terminal may get it: an error's object has whatever name a bundle or container gave it.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = word(error);
@@ -16,7 +17,10 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
         text.push_str(&word(error));
         next = error.source();
     }
-    text
+    match shown(&text) {
+        Cow::Owned(shown) => shown,
+        Cow::Borrowed(_) => text,
+    }
 }
 
 /// An errno in Go's words.
@@ -47,6 +51,8 @@ mod tests {
         assert_eq!(errno_text(Errno::EBUSY as i32), "device or resource busy");
         assert_eq!(errno_text(Errno::ELIBSCN as i32), ".lib section in a.out corrupted");
         assert_eq!(errno_text(Errno::EHWPOISON as i32), "memory page has hardware error");
+        let error = StateError::NotExist { id: "a\x1b[2J\u{9b}b".into() };
+        assert!(chain(&error).contains("a\\x1b[2J\\x9bb"), "{}", chain(&error));
         // ENOTSUPP, which the kernel should keep to itself
         assert_eq!(chain(&std::io::Error::from_raw_os_error(524)), "errno 524");
     }

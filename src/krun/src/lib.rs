@@ -13,7 +13,9 @@ pub mod launch;
 pub mod log;
 pub mod pidfd;
 pub mod plan;
+mod shown;
 pub mod state;
 mod words;
 
 pub use chain::{chain, errno_text};
+pub use shown::{is_obeyed, shown, shown_json};

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::clock::{self, Precision};
+use crate::{is_obeyed, shown};
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
@@ -76,7 +77,7 @@ pub fn error(message: impl Display) {
     let message = message.to_string();
     log.line("error", &message);
     if log.file.is_some() {
-        let _ = writeln!(std::io::stderr(), "{message}");
+        let _ = writeln!(std::io::stderr(), "{}", shown(&message));
     }
 }
 
@@ -106,8 +107,9 @@ impl Log {
             self.file.is_none() && self.format == Format::Text && std::io::stderr().is_terminal();
         let line = if on_terminal {
             format!(
-                "krun: {}{message}\n",
-                if level == "error" { String::new() } else { format!("{level}: ") }
+                "krun: {}{}\n",
+                if level == "error" { String::new() } else { format!("{level}: ") },
+                shown(message)
             )
         } else {
             render(self.format, level, message, &clock::now(Precision::Seconds))
@@ -131,7 +133,7 @@ fn render(format: Format, level: &str, message: &str, time: &str) -> String {
             line.push_str(level);
             line.push_str(r#"","msg":"#);
             // A string always serializes.
-            line.push_str(&serde_json::to_string(message).unwrap_or_default());
+            line.push_str(&serde_json::to_string(&shown(message)).unwrap_or_default());
             let _ = write!(line, r#","time":"{time}"}}"#);
         }
     }
@@ -139,7 +141,8 @@ fn render(format: Format, level: &str, message: &str, time: &str) -> String {
     line
 }
 
-/// In double quotes, with the characters that would end the line or the quotes escaped; words stay readable.
+/// In double quotes, with the characters escaped that would end the line or the quotes, or that a terminal would obey;
+/// words stay readable.
 fn quote(line: &mut String, message: &str) {
     line.push('"');
     for character in message.chars() {
@@ -148,9 +151,7 @@ fn quote(line: &mut String, message: &str) {
             '\\' => line.push_str("\\\\"),
             '\n' => line.push_str("\\n"),
             '\t' => line.push_str("\\t"),
-            c if c.is_control() => {
-                let _ = write!(line, "\\x{:02x}", u32::from(c));
-            }
+            c if is_obeyed(c) => line.push_str(&shown(c.encode_utf8(&mut [0; 4]))),
             c => line.push(c),
         }
     }
@@ -167,5 +168,15 @@ mod tests {
         assert_eq!(text, "time=\"T\" level=error msg=\"a \\\"b\\\"\\nc\"\n");
         let json = render(Format::Json, "error", "a \"b\"\nc", "T");
         assert_eq!(json, "{\"level\":\"error\",\"msg\":\"a \\\"b\\\"\\nc\",\"time\":\"T\"}\n");
+    }
+
+    #[test]
+    fn a_log_on_a_terminal_does_not_command_it() {
+        for format in [Format::Text, Format::Json] {
+            let line = render(format, "error", "a\x1b[2J\u{9b}1m\x7f\u{202e}b", "T");
+            assert!(!line.trim_end().contains(is_obeyed), "{line:?}");
+        }
+        let text = render(Format::Text, "error", "\x1b\u{202e}", "T");
+        assert_eq!(text, "time=\"T\" level=error msg=\"\\x1b\\u{202e}\"\n");
     }
 }

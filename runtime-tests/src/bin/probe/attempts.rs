@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
 
 /// Runs the action when it is one of this module.
 pub fn run(name: &str, args: &[&str]) -> Option<Outcome> {
@@ -18,6 +19,7 @@ pub fn run(name: &str, args: &[&str]) -> Option<Outcome> {
         }
         "listen" => io_outcome(name, args, std::net::TcpListener::bind(text(args, 0)).map(|_| json!({}))),
         "notify" => io_outcome(name, args, notify(text(args, 0))),
+        "notify-flood" => io_outcome(name, args, notify_flood(text(args, 0), number(args, 1))),
         "stdin" => io_outcome(name, args, stdin()),
         "echo" => io_outcome(name, args, echo(args.join(" ").as_bytes())),
         "stderr" => {
@@ -63,6 +65,22 @@ fn notify(message: &str) -> io::Result<Value> {
     let path = std::env::var("NOTIFY_SOCKET").unwrap_or_default();
     UnixDatagram::unbound()?.send_to(message.as_bytes(), &path)?;
     Ok(json!({"socket": path}))
+}
+
+/// Says it again and again, until that fails or the time is over.
+fn notify_flood(message: &str, millis: i64) -> io::Result<Value> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(std::env::var("NOTIFY_SOCKET").unwrap_or_default())?;
+    let limit = Duration::from_millis(millis.unsigned_abs());
+    socket.set_write_timeout(Some(limit))?;
+    let (begun, mut sent) = (Instant::now(), 0);
+    while begun.elapsed() < limit {
+        if let Err(error) = socket.send(message.as_bytes()) {
+            return Ok(json!({"sent": sent, "error": errno_of(&error)}));
+        }
+        sent += 1;
+    }
+    Ok(json!({"sent": sent, "error": null}))
 }
 
 fn stdin() -> io::Result<Value> {

@@ -1,15 +1,15 @@
 //! Why can't this program be started? Looked at from outside, in the container's root file system, with the host's eyes.
 use std::fs::File;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use krun_sys::fs::{OpenHow, openat2};
-use krun_sys::{Fd, owned};
 use nix::errno::Errno;
-use nix::libc;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 
 use super::binfmt;
 use super::elf::Elf;
+use super::look::Found;
 
 /// How many interpreters of scripts are followed; the kernel gives up after five.
 const DEEPEST: u32 = 5;
@@ -38,6 +38,14 @@ pub enum ExecFault {
     Directory {
         /// The name.
         name: String,
+    },
+    /// A device, a FIFO or a socket.
+    #[error("exec: {name:?}: is {what}")]
+    Special {
+        /// The name.
+        name: String,
+        /// What it is.
+        what: &'static str,
     },
     /// No execute permission for anybody.
     #[error("exec: {name:?}: permission denied: its mode is {mode:04o}, which nobody may execute")]
@@ -105,7 +113,8 @@ pub fn diagnose_exec(
     cwd: &Path,
     mounted: &[PathBuf],
 ) -> Option<ExecFault> {
-    let root = File::open(rootfs).ok()?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = File::from(open(rootfs, flags, Mode::empty()).ok()?);
     let looker = Looker { root: &root, mounted };
     if args0.contains('/') {
         return looker.judge(&absolute(cwd, args0), args0, 0);
@@ -117,8 +126,9 @@ pub fn diagnose_exec(
         let candidate = absolute(cwd, directory).join(args0);
         match looker.judge(&candidate, &candidate.display().to_string(), 0) {
             Some(ExecFault::Missing { .. } | ExecFault::Directory { .. }) => {}
-            Some(ExecFault::Mode { name, mode }) => {
-                fault = fault.or(Some(ExecFault::Mode { name, mode }));
+            // execvpe(3): where it may not execute a file it goes on, and remembers.
+            Some(denied @ (ExecFault::Mode { .. } | ExecFault::Special { .. })) => {
+                fault = fault.or(Some(denied));
             }
             found => return found,
         }
@@ -136,18 +146,6 @@ struct Looker<'a> {
 }
 
 impl Looker<'_> {
-    /// Opens a file as the container would see it: no symlink and no `..` leads out of the root.
-    fn open(&self, path: &Path) -> Result<File, Errno> {
-        use std::os::fd::AsRawFd as _;
-        let name = path.as_os_str().as_encoded_bytes();
-        let name = std::ffi::CString::new(name).map_err(|_| Errno::EINVAL)?;
-        let flags = (libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK) as u64;
-        let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
-        let how = OpenHow { flags, mode: 0, resolve };
-        let fd = openat2(Fd(self.root.as_raw_fd()), &name, how).map_err(|e| Errno::from_raw(e.0))?;
-        owned::own(fd).map(File::from).map_err(|e| Errno::from_raw(e.0))
-    }
-
     fn is_hidden(&self, path: &Path) -> bool {
         self.mounted.iter().any(|mount| path.starts_with(mount) && mount != Path::new("/"))
     }
@@ -158,20 +156,23 @@ impl Looker<'_> {
             return None;
         }
         let name = name.to_owned();
-        let file = match self.open(path) {
-            Ok(file) => file,
+        let found = match Found::find(self.root, path) {
+            Ok(found) => found,
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Some(ExecFault::Missing { name }),
             // Without openat2 (before Linux 5.6), or without permission: nothing can be told.
             Err(_) => return None,
         };
-        let metadata = file.metadata().ok()?;
-        if metadata.is_dir() {
+        if found.is_directory() {
             return Some(ExecFault::Directory { name });
         }
-        let mode = metadata.permissions().mode() & 0o7777;
+        if let Some(what) = found.special() {
+            return Some(ExecFault::Special { name, what });
+        }
+        let mode = found.mode();
         if mode & 0o111 == 0 {
             return Some(ExecFault::Mode { name, mode });
         }
+        let file = found.open()?;
         let mut head = [0_u8; HEAD];
         let length = file.read_at(&mut head, 0).ok()?;
         let head = head.get(..length)?;

@@ -72,6 +72,25 @@ fn what_is_not_there_or_not_executable_is_named() {
     assert!(root.fault("/bin/out").contains("no such file or directory"), "no link leads out of the root");
 }
 
+/// Nothing but the name of a FIFO is looked at: opening it would let its writer go on, reading would take its data.
+#[test]
+fn what_is_no_regular_file_is_named_and_not_opened() {
+    let root = Root::new("special", b"x", 0o755);
+    let fifo = root.0.join("bin/fifo");
+    nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    let watch = nix::sys::inotify::Inotify::init(nix::sys::inotify::InitFlags::IN_NONBLOCK).unwrap();
+    watch.add_watch(&fifo, nix::sys::inotify::AddWatchFlags::IN_OPEN).unwrap();
+    assert_eq!(root.fault("fifo"), "exec: \"/bin/fifo\": is a FIFO");
+    assert_eq!(watch.read_events().unwrap_err(), Errno::EAGAIN, "it was opened");
+    drop(open(&fifo, OFlag::O_RDWR, Mode::empty()).unwrap());
+    assert!(watch.read_events().is_ok(), "the watch sees what it should");
+    let _socket = std::os::unix::net::UnixDatagram::bind(root.0.join("bin/socket")).unwrap();
+    fs::set_permissions(root.0.join("bin/socket"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(root.fault("/bin/socket"), "exec: \"/bin/socket\": is a socket");
+    fs::write(root.0.join("bin/prog"), "#!/bin/fifo\n").unwrap();
+    assert_eq!(root.fault("/bin/prog"), "exec: \"/bin/fifo\": is a FIFO");
+}
+
 #[test]
 fn a_program_for_another_processor_is_named() {
     let (machine, name) = if cfg!(target_arch = "aarch64") { (62, "x86-64") } else { (183, "aarch64") };

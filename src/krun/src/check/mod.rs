@@ -15,6 +15,7 @@
 mod binfmt;
 mod elf;
 mod exec;
+mod look;
 mod unknown;
 
 use std::path::{Path, PathBuf};

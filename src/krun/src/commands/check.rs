@@ -4,7 +4,7 @@ use std::path::Path;
 use krun::bundle::Caller;
 use krun::check::{Severity, check};
 
-use super::{Format, Outcome, print};
+use super::{Format, Outcome, print, print_json};
 use crate::cli::absolute;
 use crate::cli::args::Parsed;
 
@@ -15,14 +15,13 @@ pub fn run(parsed: &Parsed) -> Outcome {
     let config = parsed.path("config").map(|path| absolute(&path)).transpose()?;
     let caller = Caller { rootless: !nix::unistd::geteuid().is_root(), no_pivot: false };
     let findings = check(&bundle, config.as_deref(), caller);
-    let text = match format {
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(&findings)?),
-        Format::Table if findings.is_empty() => format!("{}: nothing found\n", bundle.display()),
-        Format::Table => findings.iter().fold(String::new(), |text, finding| {
+    match format {
+        Format::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?,
+        Format::Table if findings.is_empty() => print(&format!("{}: nothing found\n", bundle.display()))?,
+        Format::Table => print(&findings.iter().fold(String::new(), |text, finding| {
             let severity = if finding.severity == Severity::Error { "error" } else { "note" };
             text + &format!("{severity}: {}: {}\n", finding.check, finding.message)
-        }),
-    };
-    print(&text)?;
+        }))?,
+    }
     Ok(u8::from(findings.iter().any(|finding| finding.severity == Severity::Error)))
 }

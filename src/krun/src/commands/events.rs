@@ -7,7 +7,7 @@ use krun::launch::Host;
 use krun::state::Status;
 use serde::Serialize;
 
-use super::{Outcome, id, print};
+use super::{Outcome, id, print_json};
 use crate::cli::args::{ArgsError, Parsed};
 
 /// One line of output; the names are runc's.
@@ -36,7 +36,7 @@ pub fn run(host: &Host, parsed: &Parsed) -> Outcome {
 }
 
 fn emit(kind: &str, id: &str, data: Option<serde_json::Value>) -> Result<(), super::Failure> {
-    print(&format!("{}\n", serde_json::to_string(&Event { kind, id, data })?))?;
+    print_json(&format!("{}\n", serde_json::to_string(&Event { kind, id, data })?))?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use krun::launch::Host;
 use krun::log;
 use krun::state::{Head, Owners, Status, View};
 
-use super::{Format, Outcome, print};
+use super::{Format, Outcome, print, print_json};
 use crate::cli::args::Parsed;
 
 /// The columns of the table.
@@ -16,14 +16,14 @@ const TITLES: [&str; 6] = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
 pub fn run(host: &Host, parsed: &Parsed, root_given: bool) -> Outcome {
     let format = Format::read(parsed)?;
     let root = Root { host, given: root_given };
-    print(&if parsed.switch("quiet")? {
-        ids(&root.list(|_, _| ())?)
+    if parsed.switch("quiet")? {
+        print(&ids(&root.list(|_, _| ())?))?;
     } else {
         match format {
-            Format::Table => table(&root.loaded(|view| Row::of(&view))?),
-            Format::Json => json(root.loaded(|view| serde_json::to_string(&view))?)?,
+            Format::Table => print(&table(&root.loaded(|view| Row::of(&view))?))?,
+            Format::Json => print_json(&json(root.loaded(|view| serde_json::to_string(&view))?)?)?,
         }
-    })?;
+    }
     Ok(0)
 }
 

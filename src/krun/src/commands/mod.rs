@@ -112,8 +112,17 @@ impl Format {
     }
 }
 
-/// Writes to standard output.
+/// Writes a text to standard output.
 pub fn print(text: &str) -> std::io::Result<()> {
+    write_out(&krun::shown(text))
+}
+
+/// Writes a JSON text, which means the same to whoever parses it.
+fn print_json(text: &str) -> std::io::Result<()> {
+    write_out(&krun::shown_json(text))
+}
+
+fn write_out(text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

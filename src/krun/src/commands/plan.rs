@@ -5,7 +5,7 @@ use krun::bundle;
 use krun::host::Facts;
 use krun::plan::{self, dump};
 
-use super::{Format, Outcome, print};
+use super::{Format, Outcome, print, print_json};
 use crate::cli::absolute;
 use crate::cli::args::Parsed;
 
@@ -22,7 +22,7 @@ pub fn run(parsed: &Parsed) -> Outcome {
     let request = plan::Request::dry(&bundle, &id, &facts, &joined, program.as_ref());
     let frozen = plan::build(&request)?;
     match Format::read(parsed)? {
-        Format::Json => print(&format!("{:#}\n", dump::json(frozen.view())))?,
+        Format::Json => print_json(&format!("{:#}\n", dump::json(frozen.view())))?,
         Format::Table => print(&dump::human(frozen.view()))?,
     }
     Ok(0)

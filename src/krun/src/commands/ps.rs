@@ -4,7 +4,7 @@ use std::process::Command;
 use krun::container::Container;
 use krun::launch::Host;
 
-use super::{Format, Outcome, id, print};
+use super::{Format, Outcome, id, print, print_json};
 use crate::cli::args::Parsed;
 
 /// ps(1) is no help.
@@ -33,7 +33,7 @@ pub fn run(host: &Host, parsed: &Parsed) -> Outcome {
     let format = Format::read(parsed)?;
     let pids = Container::open(&host.root, &id(parsed)?)?.pids()?;
     match format {
-        Format::Json => print(&format!("{}\n", serde_json::to_string(&pids)?))?,
+        Format::Json => print_json(&format!("{}\n", serde_json::to_string(&pids)?))?,
         Format::Table => print(&select(&ps(parsed.words.get(1..).unwrap_or_default())?, &pids)?)?,
     }
     Ok(0)

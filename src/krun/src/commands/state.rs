@@ -3,7 +3,7 @@ use krun::container::Container;
 use krun::launch::Host;
 use krun::state::View;
 
-use super::{Outcome, id, print};
+use super::{Outcome, id, print_json};
 use crate::cli::args::Parsed;
 
 pub fn run(host: &Host, parsed: &Parsed) -> Outcome {
@@ -11,6 +11,6 @@ pub fn run(host: &Host, parsed: &Parsed) -> Outcome {
     let status = container.status()?;
     // The owner is only named in lists, as with runc.
     let view = View::new(container.head(), status, "");
-    print(&format!("{}\n", serde_json::to_string_pretty(&view)?))?;
+    print_json(&format!("{}\n", serde_json::to_string_pretty(&view)?))?;
     Ok(0)
 }

@@ -1,28 +1,47 @@
 //! What callers get besides an exit code: pid file, terminal, pidfd.
 
 use std::fs;
-use std::io::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{ErrorKind, Write as _};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::LaunchError;
 use super::agent::send_fd;
 
-/// Writes the pid without a newline: to a temporary file, then renamed, since
-/// callers watch for the name.
+/// How often another name is tried for a temporary file.
+const TRIES: u32 = 16;
+
+/// Writes the pid without a newline: to a temporary file, then renamed, since callers watch for the name.
 ///
 /// # Errors
 /// The file.
 pub fn pid_file(path: &Path, pid: i32) -> Result<(), LaunchError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}"));
     let write = || {
-        let mut file = fs::File::create(&temporary)?;
-        write!(file, "{pid}")?;
-        fs::rename(&temporary, path)
+        let (temporary, mut file) = temporary_beside(path)?;
+        let done = write!(file, "{pid}").and_then(|()| fs::rename(&temporary, path));
+        if done.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        done
     };
     write().map_err(LaunchError::file("write --pid-file", path))
+}
+
+/// A new file in the directory of `path`, which others may write to: what they have put there is neither followed nor
+/// written to (O_EXCL, open(2)), and they can't guess the name to be in the way.
+fn temporary_beside(path: &Path) -> std::io::Result<(PathBuf, fs::File)> {
+    let mut tries = 0;
+    loop {
+        // The keys of a hash map are random.
+        let random = RandomState::new().build_hasher().finish();
+        let temporary = path.with_file_name(format!(".krun-pid-{random:016x}"));
+        match fs::File::options().write(true).create_new(true).open(&temporary) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && tries < TRIES => tries += 1,
+            opened => return opened.map(|file| (temporary, file)),
+        }
+    }
 }
 
 /// One message with a name and exactly one descriptor.

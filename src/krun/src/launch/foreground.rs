@@ -53,43 +53,38 @@ pub fn attend(
     pidfd: &OwnedFd,
     pid: i32,
     console: Option<OwnedFd>,
-    notify: Option<&Proxy>,
+    mut notify: Option<Proxy>,
 ) -> Result<u8, LaunchError> {
     let mut terminal = console.map(Terminal::attach).transpose()?;
     let failed = |call: &'static str| {
         move |errno: Errno| LaunchError::call("wait for the process", call, errno as i32)
     };
     loop {
-        let (ended, signalled, said, ready) = {
+        let (ended, signalled, ready) = {
             let mut fds = vec![
                 PollFd::new(pidfd.as_fd(), PollFlags::POLLIN),
                 PollFd::new(signals.0.as_fd(), PollFlags::POLLIN),
             ];
             // poll(2) skips a negative descriptor; ours stands in where there is no socket.
-            let other = notify.map_or(PollFd::new(pidfd.as_fd(), PollFlags::empty()), |proxy| {
-                PollFd::new(proxy.as_fd(), PollFlags::POLLIN)
-            });
-            fds.push(other);
+            let stand_in = PollFd::new(pidfd.as_fd(), PollFlags::empty());
+            fds.push(notify.as_ref().map_or(stand_in, |proxy| PollFd::new(proxy.as_fd(), proxy.events())));
             if let Some(terminal) = &terminal {
                 fds.extend(terminal.poll_fds());
             }
-            match poll(&mut fds, PollTimeout::NONE) {
+            let timeout = notify.as_ref().map_or(PollTimeout::NONE, Proxy::rest);
+            match poll(&mut fds, timeout) {
                 Err(Errno::EINTR) => continue,
                 done => done.map_err(failed("poll"))?,
             };
             let ready: Vec<_> = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect();
             let any = |at: usize| ready.get(at).is_some_and(|events| !events.is_empty());
-            (any(0), any(1), any(2), ready)
+            (any(0), any(1), ready)
         };
         // What comes with its end can't be passed on any more, and what it leaves to reap is the next reaper's.
         if signalled && !ended {
             pass_on(signals, pid, pidfd, terminal.as_ref());
         }
-        if let Some(proxy) = notify.filter(|_| said || ended)
-            && let Err(error) = proxy.forward(own_pid())
-        {
-            crate::log::warning(crate::chain(&error));
-        }
+        notify = notify.and_then(|proxy| listen(proxy, ended));
         if let Some(terminal) = &mut terminal {
             terminal.copy(ready.get(3..).unwrap_or_default());
         }
@@ -104,9 +99,18 @@ pub fn attend(
     }
 }
 
-/// While krun stays it is the service's main process.
-fn own_pid() -> i32 {
-    krun_sys::process::getpid()
+/// Hears what the container has said so far. Nothing comes back once that is settled, which closes the container's socket.
+fn listen(mut proxy: Proxy, ended: bool) -> Option<Proxy> {
+    // While krun stays it is the service's main process.
+    let own_pid = krun_sys::process::getpid();
+    let heard = if ended { proxy.hear_last(own_pid) } else { proxy.hear(own_pid) };
+    match heard {
+        Ok(ready) => (!ready).then_some(proxy),
+        Err(error) => {
+            crate::log::warning(crate::chain(&error));
+            None
+        }
+    }
 }
 
 fn code(exit: Option<Exit>) -> u8 {

@@ -13,18 +13,20 @@ pub struct Inherited {
     pub env: Vec<String>,
 }
 
-/// Looks at the environment and checks that all promised descriptors are open.
+/// Looks at the environment and checks that all promised descriptors were handed down. LISTEN_FDS without LISTEN_PID may
+/// be a leftover for another process (sd_listen_fds(3)).
 ///
 /// # Errors
 /// [`LaunchError::Preserve`].
 pub fn inherited(preserve: u32) -> Result<Inherited, LaunchError> {
     let var = |name| std::env::var(name).ok();
-    let own = var("LISTEN_PID").is_none_or(|pid| pid == std::process::id().to_string());
+    let own = var("LISTEN_PID").is_some_and(|pid| pid == std::process::id().to_string());
     let listen = var("LISTEN_FDS").and_then(|n| n.parse::<u32>().ok()).filter(|_| own).unwrap_or(0);
     let count = listen.saturating_add(preserve);
     for at in 0..count {
         let fd = i32::try_from(at).unwrap_or(i32::MAX).saturating_add(3);
-        if krun_sys::fs::is_cloexec(krun_sys::Fd(fd)).is_err() {
+        // What krun itself has opened by now (the log, the pidfd of a container's init) is close-on-exec.
+        if krun_sys::fs::is_cloexec(krun_sys::Fd(fd)) != Ok(false) {
             return Err(LaunchError::Preserve { fd: fd - 3, count });
         }
     }

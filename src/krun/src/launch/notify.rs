@@ -1,5 +1,6 @@
-//! `NOTIFY_SOCKET` (sd_notify(3)): the container gets a socket of its own, and what it says there is said to the
-//! host's, with krun's word for the main process.
+//! `NOTIFY_SOCKET` (sd_notify(3)): the container gets a socket of its own. That it is ready is said to the host's manager,
+//! with krun's word for the main process; nothing else is, since the manager would obey it: stop a service, extend its
+//! timeouts, call it failed.
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -7,6 +8,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,8 +20,15 @@ use super::LaunchError;
 /// Where the container finds the socket.
 const INSIDE: &str = "/run/notify";
 const SOCKET: &str = "notify.sock";
-/// Longest message that is forwarded, in bytes.
+/// Longest message that is looked at, in bytes.
 const LONGEST: usize = 4096;
+/// What says that the service is up.
+const READY: &[u8] = b"READY=1";
+/// So many messages are read within [`WINDOW`]. Whoever says more waits, at no cost to krun.
+const BATCH: u32 = 32;
+const WINDOW: Duration = Duration::from_millis(100);
+/// More than a socket's queue holds (net.unix.max_dgram_qlen): what a process had said before it ended.
+const LAST_WORDS: u32 = 1024;
 /// How long the host may take to confirm a barrier, in milliseconds (sd_notify_barrier(3)).
 const BARRIER_TIMEOUT: u16 = 30_000;
 
@@ -30,11 +39,15 @@ pub struct Notify {
     dir: PathBuf,
 }
 
-/// The bound socket and the way to the host's.
+/// The bound socket and the way to the host's. Once the container has said that it is ready the proxy is dropped: its
+/// socket then answers at once that nobody listens.
 #[derive(Debug)]
 pub struct Proxy {
     socket: UnixDatagram,
     host: UnixDatagram,
+    /// When the window began in which `taken` messages were read.
+    begun: Instant,
+    taken: u32,
 }
 
 impl Notify {
@@ -102,7 +115,7 @@ impl Notify {
         std::fs::set_permissions(&short, PermissionsExt::from_mode(0o777)).map_err(failed())?;
         socket.set_nonblocking(true).map_err(failed())?;
         let host = self.connect().map_err(LaunchError::file("connect to NOTIFY_SOCKET", &self.host))?;
-        Ok(Proxy { socket, host })
+        Ok(Proxy { socket, host, begun: Instant::now(), taken: 0 })
     }
 
     fn connect(&self) -> std::io::Result<UnixDatagram> {
@@ -117,17 +130,14 @@ impl Notify {
 }
 
 impl Proxy {
-    /// Forwards until the container is ready or its process is gone.
+    /// Waits until the container is ready or its process is gone.
     ///
     /// # Errors
     /// The host's socket.
-    pub fn wait(&self, process: BorrowedFd<'_>, main_pid: i32) -> Result<(), LaunchError> {
+    pub fn wait(mut self, process: BorrowedFd<'_>, main_pid: i32) -> Result<(), LaunchError> {
         loop {
-            let mut fds = [
-                PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
-                PollFd::new(process, PollFlags::POLLIN),
-            ];
-            match poll(&mut fds, PollTimeout::NONE) {
+            let mut fds = [PollFd::new(self.as_fd(), self.events()), PollFd::new(process, PollFlags::POLLIN)];
+            match poll(&mut fds, self.rest()) {
                 Err(Errno::EINTR) => continue,
                 done => done
                     .map_err(|errno| LaunchError::call("wait for the notify socket", "poll", errno as i32))?,
@@ -135,45 +145,81 @@ impl Proxy {
             let [_, process] = fds;
             let ended = process.revents().is_some_and(|events| !events.is_empty());
             // The last words of a process that has ended count too.
-            let ready = self.forward(main_pid)?;
-            if ready || ended {
+            let heard = if ended { self.hear_last(main_pid)? } else { self.hear(main_pid)? };
+            if heard || ended {
                 return Ok(());
             }
         }
     }
 
-    /// Forwards what is there; `true` once the container has said that it is ready.
+    /// What to poll the socket for: nothing while its sender has to wait.
+    pub fn events(&self) -> PollFlags {
+        if self.taken < BATCH { PollFlags::POLLIN } else { PollFlags::empty() }
+    }
+
+    /// How long to poll at most.
+    pub fn rest(&self) -> PollTimeout {
+        if self.taken < BATCH {
+            return PollTimeout::NONE;
+        }
+        let left = WINDOW.saturating_sub(self.begun.elapsed()).as_millis();
+        // Rounded up: a poll that ends too early would spin.
+        PollTimeout::try_from(left + 1).unwrap_or(PollTimeout::ZERO)
+    }
+
+    /// Reads what is there, at most a batch within the window; `true` once the container is ready and the host knows.
     ///
     /// # Errors
     /// The host's socket.
-    pub fn forward(&self, main_pid: i32) -> Result<bool, LaunchError> {
-        let mut buf = [0u8; LONGEST];
-        let mut ready = false;
-        // Descriptors that come along (BARRIER, FDSTORE) are closed by the kernel, as no room is made for them:
-        // that is the answer a barrier waits for.
-        while let Ok(n) = self.socket.recv(&mut buf) {
-            ready |= self.say(&for_the_host(buf.get(..n).unwrap_or_default()), main_pid)?;
+    pub fn hear(&mut self, main_pid: i32) -> Result<bool, LaunchError> {
+        if self.begun.elapsed() >= WINDOW {
+            (self.begun, self.taken) = (Instant::now(), 0);
+        }
+        while self.taken < BATCH {
+            self.taken += 1;
+            match self.next() {
+                Some(true) => return self.tell(main_pid).map(|()| true),
+                Some(false) => {}
+                None => {
+                    self.taken -= 1;
+                    break;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The same for a process that has ended: all that its queue can have held, since no other window comes.
+    ///
+    /// # Errors
+    /// The host's socket.
+    pub fn hear_last(&mut self, main_pid: i32) -> Result<bool, LaunchError> {
+        let ready = (0..LAST_WORDS).map_while(|_| self.next()).any(|ready| ready);
+        if ready {
+            self.tell(main_pid)?;
         }
         Ok(ready)
     }
 
-    /// Tells the host; after READY also what the main process is. `true` if it was READY.
-    fn say(&self, said: &[u8], main_pid: i32) -> Result<bool, LaunchError> {
+    /// Whether the next message has a line that says READY; none if there is no message. Descriptors that come along
+    /// (BARRIER, FDSTORE) are closed by the kernel, as no room is made for them: that is the answer a barrier waits for.
+    fn next(&self) -> Option<bool> {
+        let mut buf = [0u8; LONGEST];
+        let length = self.socket.recv(&mut buf).ok()?;
+        let said = buf.get(..length).unwrap_or_default();
+        Some(said.split(|byte| *byte == b'\n').any(|line| line == READY))
+    }
+
+    /// Tells the host that the service is ready and what its main process is.
+    fn tell(&self, main_pid: i32) -> Result<(), LaunchError> {
         let failed = |error: std::io::Error| LaunchError::Call {
             what: "forward to NOTIFY_SOCKET".to_owned(),
             call: "send",
             source: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
         };
-        if said.is_empty() {
-            return Ok(false);
-        }
-        self.host.send(said).map_err(failed)?;
-        if !said.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"READY=")) {
-            return Ok(false);
-        }
+        self.host.send(&[READY, b"\n"].concat()).map_err(failed)?;
         self.host.send(format!("MAINPID={main_pid}\n").as_bytes()).map_err(failed)?;
-        self.barrier()?;
-        Ok(true)
+        self.barrier()
     }
 
     /// Waits until the host has read all that was sent before krun goes away:
@@ -203,27 +249,4 @@ fn send_barrier(host: &UnixDatagram, end: OwnedFd) -> nix::Result<()> {
     let rights = [ControlMessage::ScmRights(&fds)];
     let text = [IoSlice::new(b"BARRIER=1")];
     sendmsg::<()>(host.as_raw_fd(), &text, &rights, MsgFlags::MSG_NOSIGNAL, None).map(drop)
-}
-
-/// What the host is told: not what means something only with a descriptor, and
-/// not a pid of the container's own numbering.
-fn for_the_host(said: &[u8]) -> Vec<u8> {
-    const KEPT_BACK: [&[u8]; 5] = [b"MAINPID=", b"MAINPIDFDID=", b"BARRIER=", b"FDSTORE", b"FDNAME="];
-    let lines = said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines
-        .filter(|line| !KEPT_BACK.iter().any(|name| line.starts_with(name)))
-        .flat_map(|line| line.iter().copied().chain([b'\n']))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::for_the_host;
-
-    #[test]
-    fn pids_and_descriptors_stay_inside() {
-        let said = b"READY=1\nMAINPID=7\nSTATUS=warm\nFDSTORE=1\nFDNAME=x\nBARRIER=1";
-        assert_eq!(for_the_host(said), b"READY=1\nSTATUS=warm\n");
-        assert_eq!(for_the_host(b"BARRIER=1"), b"");
-    }
 }

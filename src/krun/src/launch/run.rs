@@ -1,6 +1,6 @@
 //! `run`: create and start in one, and, in the foreground, to the very end.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use super::create::{Command, launch};
 use super::{LaunchError, RunOptions, foreground, hooks};
@@ -22,17 +22,17 @@ pub fn run(options: &RunOptions) -> Result<u8, LaunchError> {
         state.details.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
     let started = hooks::run("poststart", poststart, &state, "running");
     if started.is_err() {
-        let _ = krun_sys::process::kill(state.head.pid, nix::libc::SIGKILL);
+        let pidfd = krun_sys::Fd(created.pidfd.as_raw_fd());
+        let _ = krun_sys::process::pidfd_send_signal(pidfd, nix::libc::SIGKILL);
     }
     let Some(watch) = watch else {
         started?;
-        if let Some(proxy) = &created.notify {
+        if let Some(proxy) = created.notify {
             proxy.wait(created.pidfd.as_fd(), state.head.pid)?;
         }
         return Ok(0);
     };
-    let code =
-        foreground::attend(&watch, &created.pidfd, state.head.pid, created.console, created.notify.as_ref());
+    let code = foreground::attend(&watch, &created.pidfd, state.head.pid, created.console, created.notify);
     // Somebody else may have deleted it meanwhile, and the id be another container's by now.
     if let Some(dir) = created.dir.filter(|dir| !options.keep && !dir.is_removed()) {
         super::remove(dir, &state)?;

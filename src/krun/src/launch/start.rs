@@ -39,6 +39,8 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
     };
     let report = open(GATE, OFlag::O_RDONLY)
         .map_err(|errno| LaunchError::call("open the start gate", "open", errno as i32))?;
+    // While it waits at the gate it is alive, so this is the container's process and no other of the same number.
+    let init = state.head.identity().open().map_err(|_| stopped())?;
     nix::unistd::write(&gate, &[1])
         .map_err(|errno| LaunchError::call("open the start gate", "write", errno as i32))?;
     // The child's end is now the only one that can be written to.
@@ -53,9 +55,9 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
         state.details.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
     super::hooks::run("poststart", hooks, &state, "running").inspect_err(|_| {
         // runtime-spec, lifecycle: a failed poststart hook stops the container.
-        let _ = krun_sys::process::kill(state.head.pid, nix::libc::SIGKILL);
+        let _ = init.send_signal(nix::libc::SIGKILL);
     })?;
-    match (proxy, krun_sys::process::pidfd_open(state.head.pid).and_then(krun_sys::owned::own)) {
+    match (proxy, init.into_fd()) {
         (Some(proxy), Ok(pidfd)) => proxy.wait(pidfd.as_fd(), state.head.pid),
         _ => Ok(()),
     }
