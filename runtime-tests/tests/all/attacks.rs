@@ -174,3 +174,21 @@ fn another_user_s_container_is_out_of_reach() {
     }
     assert_eq!(c.status(), "running");
 }
+
+/// A container divides its cgroup as deep as it likes, under names of its choice.
+#[test]
+fn a_cgroup_deeper_than_there_are_descriptors_goes_with_its_container() {
+    use std::os::unix::ffi::OsStrExt;
+    requires!(Krun);
+    let s = Sandbox::new();
+    let c = s.start(Config::sleeper());
+    let mut deepest = c.cgroup().join(std::ffi::OsStr::from_bytes(b"not\xfftext"));
+    deepest.extend((0..500).map(|_| "d"));
+    fs::create_dir_all(&deepest).unwrap();
+    fs::write(deepest.join("cgroup.procs"), c.pid().to_string()).unwrap();
+    let few = || raw::setrlimit(7, 48, 48).map_err(std::io::Error::from_raw_os_error);
+    let ps = s.call(["ps", "--format", "json", &c.id]).before_exec(few).run().expect_ok();
+    assert_eq!(ps.json(), json!([c.pid()]));
+    s.call(["delete", "--force", &c.id]).before_exec(few).run().expect_ok();
+    assert!(!c.cgroup().exists());
+}

@@ -174,3 +174,40 @@ fn info_tells_name_and_features() {
     let json: runtime_tests::Value = serde_json::from_slice(&features.raw(2)).unwrap();
     assert!(json["hooks"].is_array(), "{json}");
 }
+
+/// The processes of a group's shims.
+fn shims_of(group: &str) -> Vec<i32> {
+    let is_shim = |pid: &i32| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.contains(group) && line.ends_with("start\0") && !host::is_dead(*pid)
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_shim).collect()
+}
+
+#[test]
+fn many_starts_over_a_dead_socket_agree_on_one_shim() {
+    let mut shim = Daemon::start();
+    for round in 0..8 {
+        raw::kill(shim.pid, libc::SIGKILL).unwrap();
+        let pid = shim.pid;
+        until("the shim is dead", || host::is_dead(pid));
+        let served: Vec<u64> = std::thread::scope(|scope| {
+            let start = || {
+                let bundle = shim.dir.join(&shim.group);
+                let out = command(&shim.dir, &bundle, &shim.group, "start", &[]);
+                assert!(out.status.success(), "{out:?}");
+                assert_eq!(String::from_utf8(out.stdout).unwrap(), shim.address);
+                shim.connect().call("Connect", Out::new().bytes(1, "")).unwrap().int(1)
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        shim.pid = i32::try_from(served[0]).unwrap();
+        let alive = shims_of(&shim.group);
+        // Those that nobody finds are ended here: they are ours.
+        alive.iter().filter(|pid| **pid != shim.pid).for_each(|pid| drop(raw::kill(*pid, libc::SIGKILL)));
+        assert_eq!(alive, [shim.pid], "round {round}: {served:?}");
+        assert!(served.iter().all(|pid| *pid == served[0]), "round {round}: {served:?}");
+    }
+}

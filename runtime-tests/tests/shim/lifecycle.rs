@@ -4,6 +4,7 @@ use crate::client::{ALREADY_EXISTS, FAILED_PRECONDITION, NOT_FOUND, UNIMPLEMENTE
 use crate::daemon::{Daemon, until};
 use crate::wire::Out;
 use runtime_tests::{Config, host, json, requires};
+use std::path::Path;
 
 const KILL: u64 = 9;
 const TERM: u64 = 15;
@@ -174,6 +175,21 @@ fn limits_show_in_stats_and_update_changes_them() {
     shim.client.call("Update", Out::new().bytes(1, &id).bytes(2, resources)).unwrap();
     let metrics = shim.call("Stats", &id).unwrap().message(1).message(2);
     assert_eq!(metrics.message(4).int(33), 80 << 20);
+}
+
+#[test]
+fn a_cgroup_deeper_than_the_shim_has_descriptors() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    let mut deepest = Path::new(host::CGROUPS).join(&shim.group).join(&id);
+    deepest.extend((0..500).map(|_| "d"));
+    std::fs::create_dir_all(&deepest).unwrap();
+    krun_sys::process::prlimit(shim.pid, 7, 128, 128).unwrap();
+    assert_eq!(shim.call("Pids", &id).unwrap().all(1).len(), 1);
+    shim.kill(&id, "", KILL).unwrap();
+    shim.call("Wait", &id).unwrap();
+    shim.call("Delete", &id).unwrap();
+    assert!(!deepest.exists());
 }
 
 #[test]

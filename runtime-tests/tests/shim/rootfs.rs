@@ -160,3 +160,75 @@ fn a_mount_that_fails_leaves_nothing() {
     let rootfs = shim.dir.join(format!("{}-c0/rootfs", shim.group));
     assert!(rootfs.join("bin").exists(), "the first mount is still there");
 }
+
+fn mount_below(kind: &str, source: &str, below: &str, options: &[&str]) -> Vec<u8> {
+    let mut out = mount(kind, source, options);
+    out.extend(Out::new().bytes(3, below).done());
+    out
+}
+
+/// The image is somebody else's: its links lead within it.
+#[test]
+fn a_target_below_the_rootfs_follows_links_within_it() {
+    let mut shim = Daemon::start();
+    let (id, bundle) = shim.bundle(Config::sleeper());
+    let layer = layer(&shim, 0);
+    let host = shim.dir.join("host");
+    fs::create_dir(&host).unwrap();
+    fs::write(host.join("file"), "precious").unwrap();
+    let inside = layer.join(host.strip_prefix("/").unwrap());
+    fs::create_dir_all(&inside).unwrap();
+    fs::create_dir(layer.join("plain")).unwrap();
+    fs::write(layer.join("plain/name"), "").unwrap();
+    std::os::unix::fs::symlink(&host, layer.join("data")).unwrap();
+    std::os::unix::fs::symlink("../../../../../data", layer.join("plain/up")).unwrap();
+    let host_file = host.join("file").display().to_string();
+    let host_dir = host.display().to_string();
+    let request = Out::new()
+        .bytes(1, &id)
+        .bytes(2, bundle.dir.to_str().unwrap())
+        .bytes(3, mount("bind", layer.to_str().unwrap(), &["rbind", "rw"]))
+        .bytes(3, mount_below("tmpfs", "tmpfs", "data", &["size=1m", "nosuid"]))
+        .bytes(3, mount_below("bind", &host_dir, "plain/up", &["rbind", "ro", "private"]))
+        .bytes(3, mount_below("bind", &host_file, "/plain/name", &["bind", "ro"]))
+        .bytes(3, mount_below("tmpfs", "tmpfs", "plain", &["ro"]));
+    shim.client.call("Create", request).unwrap();
+    let rootfs = bundle.dir.join("rootfs");
+    let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    assert!(!table.lines().any(|line| line.split(' ').nth(4) == host.to_str()), "{table}");
+    assert_eq!(fs::read_to_string(host.join("file")).unwrap(), "precious");
+    let at = |path: &Path| -> Vec<String> {
+        let of = |line: &&str| line.split(' ').nth(4) == path.to_str();
+        table.lines().filter(of).map(|line| line.split(' ').nth(5).unwrap().to_owned()).collect()
+    };
+    let place = rootfs.join(host.strip_prefix("/").unwrap());
+    let flags = at(&place);
+    assert_eq!(flags.len(), 2, "a tmpfs, and the bind on it: {table}");
+    assert!(flags[0].contains("nosuid") && flags[1].starts_with("ro"), "{flags:?}");
+    assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "precious");
+    assert!(at(&rootfs.join("plain/name"))[0].starts_with("ro"), "{table}");
+    assert!(at(&rootfs.join("plain"))[0].starts_with("ro"), "{table}");
+    shim.call("Start", &id).unwrap();
+    end(&mut shim, &id, &rootfs);
+    assert!(!fs::read_to_string("/proc/thread-self/mountinfo").unwrap().contains(&host_dir));
+}
+
+#[test]
+fn a_target_that_is_missing_is_an_error_and_is_not_made() {
+    let mut shim = Daemon::start();
+    let (id, bundle) = shim.bundle(Config::sleeper());
+    let layer = layer(&shim, 0);
+    let outside = shim.dir.join("outside");
+    std::os::unix::fs::symlink(&outside, layer.join("dangling")).unwrap();
+    for target in ["none", "dangling", "dangling/below"] {
+        let request = Out::new()
+            .bytes(1, &id)
+            .bytes(2, bundle.dir.to_str().unwrap())
+            .bytes(3, mount("bind", layer.to_str().unwrap(), &["rbind"]))
+            .bytes(3, mount_below("tmpfs", "tmpfs", target, &[]));
+        let refused = shim.client.call("Create", request).unwrap_err();
+        assert!(refused.1.contains("rootfs[1]") && refused.1.contains("No such file"), "{refused:?}");
+        assert!(!outside.exists() && !layer.join("none").exists());
+        assert_eq!(fs::read_dir(bundle.dir.join("rootfs")).unwrap().count(), 0);
+    }
+}

@@ -176,8 +176,10 @@ impl Shim {
     /// Ends the loop once the last events are out. The socket goes at once:
     /// the next container of the group needs another shim.
     pub fn end(&mut self) {
-        if self.listener.take().is_some() {
+        if let Some(listener) = self.listener.take() {
+            // While somebody listens the file is nobody else's; then it may be the next shim's.
             let _ = std::fs::remove_file(&self.settings.socket);
+            drop(listener);
         }
         self.ending.get_or_insert(Instant::now() + LAST_EVENTS);
     }

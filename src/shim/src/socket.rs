@@ -1,11 +1,15 @@
 //! The shim's socket: its name, and who may have it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use sha2::{Digest, Sha256};
 
 /// Where sockets are unless containerd says otherwise.
@@ -33,20 +37,38 @@ pub fn path(directory: &str, address: &str, namespace: &str, group: &str) -> Pat
 }
 
 /// Binds the socket, unless a live shim has it. One that nobody answers on was
-/// left by a shim that was killed.
+/// left by a shim that was killed. One at a time: a socket that is bound but not
+/// listened on yet looks dead as well. The lock is on the directory, which leaves
+/// no file behind.
 pub fn claim(path: &Path) -> io::Result<Claim> {
-    if let Some(parent) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-    }
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let _lock = Flock::lock(File::open(directory)?, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| io::Error::from(errno))?;
     match bind(path) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-            if UnixStream::connect(path).is_ok() {
+            if is_served(path)? {
                 return Ok(Claim::Taken);
             }
-            fs::remove_file(path)?;
-            bind(path).map(Claim::Ours)
+            match fs::remove_file(path) {
+                // A shim that ends removes its own.
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => bind(path).map(Claim::Ours),
+            }
         }
         bound => bound.map(Claim::Ours),
+    }
+}
+
+/// Whether somebody listens. A queue that is full is somebody's, too; waiting
+/// for room would hold up every other start.
+fn is_served(path: &Path) -> io::Result<bool> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    match connect(socket.as_raw_fd(), &UnixAddr::new(path)?) {
+        Ok(()) | Err(Errno::EAGAIN) => Ok(true),
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -9,7 +9,6 @@ use krun_sys::spent::Spent;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
 
 use super::file::{open_at, open_dir, read_at, read_once, read_short, write_at};
 use super::procs::signal_all;
@@ -197,29 +196,30 @@ impl Cgroup {
     /// and kill one by one.
     ///
     /// # Errors
-    /// The errno of the write or of kill(2). A cgroup that is gone is fine.
+    /// The errno of the write or of pidfd_send_signal(2). A cgroup that is gone is fine.
     pub fn kill_all(&self) -> Result<(), CgroupError> {
         match write_at(self.dir(), "cgroup.kill", b"1") {
             Ok(()) | Err(Errno::ENODEV) => Ok(()),
             // EOPNOTSUPP: a threaded cgroup.
-            Err(Errno::ENOENT | Errno::EOPNOTSUPP) => self.signal_frozen(Signal::SIGKILL),
+            Err(Errno::ENOENT | Errno::EOPNOTSUPP) => self.signal_frozen(nix::libc::SIGKILL),
             Err(errno) => Err(self.error("write", "cgroup.kill", errno)),
         }
     }
 
     /// Any signal to every process of the cgroup and below, while they are
-    /// frozen so that none forks away (`kill --all`).
+    /// frozen so that none forks away.
     ///
     /// # Errors
-    /// The errno of kill(2).
-    pub fn signal_frozen(&self, signal: Signal) -> Result<(), CgroupError> {
+    /// The errno of pidfd_send_signal(2).
+    pub fn signal_frozen(&self, signal: i32) -> Result<(), CgroupError> {
         let paused = self.is_frozen()?;
         let stopped = !paused && self.freeze().is_ok();
-        let sent = signal_all(self.dir(), signal).map_err(|errno| self.error("kill", "cgroup.procs", errno));
-        if stopped || (paused && signal == Signal::SIGKILL) {
+        let sent = signal_all(self.dir(), signal)
+            .map_err(|errno| self.error("pidfd_send_signal", "cgroup.procs", errno));
+        if stopped || (paused && signal == nix::libc::SIGKILL) {
             let _ = self.write("cgroup.freeze", "0");
         }
-        sent.map(drop)
+        sent
     }
 
     /// Waits until no live process is left.

@@ -21,6 +21,7 @@ pub mod stats;
 pub mod systemd;
 mod tree;
 mod update;
+mod walk;
 
 pub use error::CgroupError;
 pub use events::{Events, Freezers, is_frozen};

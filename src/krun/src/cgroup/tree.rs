@@ -4,16 +4,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::AtFlags;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, mkdir, unlinkat};
 use oci_spec::runtime::LinuxResources;
 
 use super::events::{self, Events};
-use super::file::{open_at, open_dir, read_short, write_at};
+use super::file::{open_dir, read_short, write_at};
 use super::procs::collect_pids;
+use super::walk::{Step, walk};
 use super::{CgroupError, Driver, Location, controller, resources};
 
 /// How long [`Cgroup::delete`] waits for dying processes.
@@ -204,31 +204,15 @@ pub fn delete(location: &Location) -> Result<(), CgroupError> {
     rmdir(path).map_err(refused)
 }
 
-/// Removes the sub-cgroups of `dir` that have no processes, deepest first.
+/// Removes the sub-cgroups of `dir` that have no processes, deepest first. What
+/// stays shows when `dir` itself can't be removed.
 fn remove_children(dir: BorrowedFd<'_>) {
-    let Ok(names) = children(dir) else { return };
-    for name in names {
-        if let Ok(child) = open_at(dir, name.as_str(), OFlag::O_DIRECTORY) {
-            remove_children(child.as_fd());
+    let _ = walk(dir, |step| {
+        if let Step::Leave(parent, name) | Step::Shut(parent, name, _) = step {
+            let _ = unlinkat(parent, name, UnlinkatFlags::RemoveDir);
         }
-        let _ = unlinkat(dir, name.as_str(), UnlinkatFlags::RemoveDir);
-    }
-}
-
-/// Names of the sub-cgroups of `dir`.
-pub(super) fn children(dir: BorrowedFd<'_>) -> Result<Vec<String>, Errno> {
-    let own = open_at(dir, ".", OFlag::O_DIRECTORY)?;
-    let mut names = Vec::new();
-    for entry in Dir::from_fd(own)?.iter() {
-        let entry = entry?;
-        let is_dir = entry.file_type() == Some(nix::dir::Type::Directory);
-        if let (true, Ok(name)) = (is_dir, entry.file_name().to_str())
-            && !matches!(name, "." | "..")
-        {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
+        Ok(())
+    });
 }
 
 /// The cgroup's directory as a string, for system calls without allocation.

@@ -138,7 +138,7 @@ fn processes_go_into_sub_cgroups_but_not_out() {
     assert_eq!(cgroup.of_process(pid).unwrap().location(), inner.location());
     let own = i32::try_from(std::process::id()).unwrap();
     assert!(cgroup.of_process(own).is_err());
-    cgroup.signal_frozen(nix::sys::signal::Signal::SIGKILL).unwrap();
+    cgroup.signal_frozen(nix::libc::SIGKILL).unwrap();
     child.wait().unwrap();
     cgroup.delete().unwrap();
 }

@@ -1,5 +1,6 @@
 //! The rootfs of a container: the mounts that Create brings, and their end.
 
+mod below;
 mod idmap;
 mod loopdev;
 mod options;
@@ -98,15 +99,19 @@ pub fn mount_all(mounts: &[Mount], rootfs: &Path) -> Result<(), Error> {
     directory(rootfs)?;
     for (index, mount) in mounts.iter().enumerate() {
         let below = mount.target.trim_start_matches('/');
-        let target = if below.is_empty() { rootfs.to_owned() } else { rootfs.join(below) };
-        mount_one(mount, &target).map_err(|fault| {
+        let mounted = match below {
+            "" => mount_one(mount, rootfs),
+            below => below::mount_below(mount, rootfs, below),
+        };
+        mounted.map_err(|fault| {
             let _ = unmount_all(rootfs);
-            fault.at(index, mount, &target)
+            fault.at(index, mount, &rootfs.join(below))
         })?;
     }
     Ok(())
 }
 
+/// Mounts on a path of the host's.
 fn mount_one(spec: &Mount, target: &Path) -> Result<(), Fault> {
     let parsed = Parsed::new(&spec.options)?;
     let maps = match (parsed.uidmap, parsed.gidmap) {
