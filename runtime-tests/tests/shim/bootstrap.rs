@@ -192,13 +192,14 @@ fn many_starts_over_a_dead_socket_agree_on_one_shim() {
         raw::kill(shim.pid, libc::SIGKILL).unwrap();
         let pid = shim.pid;
         until("the shim is dead", || host::is_dead(pid));
+        let (dir, group, address) = (&shim.dir, &shim.group, &shim.address);
         let served: Vec<u64> = std::thread::scope(|scope| {
             let start = || {
-                let bundle = shim.dir.join(&shim.group);
-                let out = command(&shim.dir, &bundle, &shim.group, "start", &[]);
+                let out = command(dir, &dir.join(group), group, "start", &[]);
                 assert!(out.status.success(), "{out:?}");
-                assert_eq!(String::from_utf8(out.stdout).unwrap(), shim.address);
-                shim.connect().call("Connect", Out::new().bytes(1, "")).unwrap().int(1)
+                assert_eq!(&String::from_utf8(out.stdout).unwrap(), address);
+                let mut client = Client::connect(address.strip_prefix("unix://").unwrap());
+                client.call("Connect", Out::new().bytes(1, "")).unwrap().int(1)
             };
             let all: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
             all.into_iter().map(|one| one.join().unwrap()).collect()
