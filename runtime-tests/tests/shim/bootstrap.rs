@@ -1,7 +1,7 @@
 //! start, delete and -info, in every form that a containerd has used.
 
 use crate::client::Client;
-use crate::daemon::{Daemon, command, command_of, until};
+use crate::daemon::{Daemon, command, command_of, spawn, until};
 use crate::wire::{Message, Out};
 use runtime_tests::{Config, host, raw};
 use std::os::unix::fs::MetadataExt;
@@ -192,17 +192,17 @@ fn many_starts_over_a_dead_socket_agree_on_one_shim() {
         raw::kill(shim.pid, libc::SIGKILL).unwrap();
         let pid = shim.pid;
         until("the shim is dead", || host::is_dead(pid));
-        let served: Vec<u64> = std::thread::scope(|scope| {
-            let start = || {
-                let bundle = shim.dir.join(&shim.group);
-                let out = command(&shim.dir, &bundle, &shim.group, "start", &[]);
-                assert!(out.status.success(), "{out:?}");
-                assert_eq!(String::from_utf8(out.stdout).unwrap(), shim.address);
-                shim.connect().call("Connect", Out::new().bytes(1, "")).unwrap().int(1)
-            };
-            let all: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
-            all.into_iter().map(|one| one.join().unwrap()).collect()
+        // Each waits for the end of its input: they go on together.
+        let spawn = |_| spawn(None, &shim.dir, &shim.dir.join(&shim.group), &shim.group, "start");
+        let mut starts: Vec<_> = (0..24).map(spawn).collect();
+        starts.iter_mut().for_each(|start| drop(start.stdin.take()));
+        let served = starts.into_iter().map(|start| {
+            let out = start.wait_with_output().unwrap();
+            assert!(out.status.success(), "{out:?}");
+            assert_eq!(String::from_utf8(out.stdout).unwrap(), shim.address);
+            shim.connect().call("Connect", Out::new().bytes(1, "")).unwrap().int(1)
         });
+        let served: Vec<u64> = served.collect();
         shim.pid = i32::try_from(served[0]).unwrap();
         let alive = shims_of(&shim.group);
         // Those that nobody finds are ended here: they are ours.

@@ -12,6 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub u64, pub String);
 
+pub const INVALID_ARGUMENT: u64 = 3;
 pub const NOT_FOUND: u64 = 5;
 pub const ALREADY_EXISTS: u64 = 6;
 pub const FAILED_PRECONDITION: u64 = 9;

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -51,9 +51,16 @@ pub fn command_of(
     action: &str,
     stdin: &[u8],
 ) -> std::process::Output {
+    let mut child = spawn(version, dir, bundle, id, action);
+    child.stdin.take().unwrap().write_all(stdin).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// The same, still waiting for the end of its input.
+pub fn spawn(version: Option<&str>, dir: &Path, bundle: &Path, id: &str, action: &str) -> Child {
     let mut child = Command::new(runtime::shim_path());
     child.env_remove("MAX_SHIM_VERSION").envs(version.map(|v| ("MAX_SHIM_VERSION", v)));
-    let mut child = child
+    child
         .args([
             "-namespace",
             "test",
@@ -73,9 +80,7 @@ pub fn command_of(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(stdin).unwrap();
-    child.wait_with_output().unwrap()
+        .unwrap()
 }
 
 impl Daemon {

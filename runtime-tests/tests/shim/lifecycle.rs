@@ -1,8 +1,10 @@
 //! From Create to Delete: states, answers and events.
 
-use crate::client::{ALREADY_EXISTS, FAILED_PRECONDITION, NOT_FOUND, UNIMPLEMENTED};
+use crate::client::{
+    ALREADY_EXISTS, FAILED_PRECONDITION, INVALID_ARGUMENT, NOT_FOUND, Refused, UNIMPLEMENTED,
+};
 use crate::daemon::{Daemon, until};
-use crate::wire::Out;
+use crate::wire::{Message, Out};
 use runtime_tests::{Config, host, json, requires};
 use std::path::Path;
 
@@ -190,6 +192,69 @@ fn a_cgroup_deeper_than_the_shim_has_descriptors() {
     shim.call("Wait", &id).unwrap();
     shim.call("Delete", &id).unwrap();
     assert!(!deepest.exists());
+}
+
+fn update(shim: &mut Daemon, id: &str, resources: &runtime_tests::Value) -> Result<Message, Refused> {
+    let resources = Out::new().bytes(1, "r").bytes(2, resources.to_string()).done();
+    shim.client.call("Update", Out::new().bytes(1, id).bytes(2, resources))
+}
+
+/// As `krun update` does it: what isn't named stays, also what an update before this one has set.
+#[test]
+fn an_update_adds_to_those_before_it() {
+    requires!(Controller("pids"), Controller("cpu"));
+    let mut shim = Daemon::start();
+    let id =
+        shim.run(Config::sleeper().set("/linux/resources", json!({"pids": {"limit": 50}, "devices": []})));
+    let dir = Path::new(host::CGROUPS).join(&shim.group).join(&id);
+    let file = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap().trim_end().to_owned();
+    update(&mut shim, &id, &json!({"cpu": {"quota": 5000, "period": 20000}, "pids": {}})).unwrap();
+    assert_eq!((file("cpu.max"), file("pids.max")), ("5000 20000".into(), "50".into()));
+    update(&mut shim, &id, &json!({"cpu": {"quota": 6000}})).unwrap();
+    assert_eq!(file("cpu.max"), "6000 20000", "only the quota: the period stays");
+    let refused = update(&mut shim, &id, &json!({"unified": {"pids.max\0": "1"}})).unwrap_err();
+    assert!(refused.0 == INVALID_ARGUMENT && refused.1.contains("NUL"), "{refused:?}");
+}
+
+#[test]
+fn an_update_without_a_limit_sets_none_and_is_remembered() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    update(&mut shim, &id, &json!({"pids": {}, "unified": {"cgroup.max.depth": "7"}})).unwrap();
+    let dir = Path::new(host::CGROUPS).join(&shim.group).join(&id);
+    assert_eq!(std::fs::read_to_string(dir.join("cgroup.max.depth")).unwrap(), "7\n");
+    let state = Path::new("/run/containerd/krun/test").join(&id).join("state.json");
+    assert!(std::fs::read_to_string(state).unwrap().contains("cgroup.max.depth"));
+}
+
+/// As `krun exec --process` reads it.
+#[test]
+fn an_exec_s_process_is_read_as_krun_reads_it() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    let mut exec = |name: &str, args: &[&str]| {
+        let caps = json!({"bounding": ["CAP_KILL", "CAP_OF_TOMORROW"]});
+        let process = json!({"args": args, "cwd": "/", "env": ["PATH=/bin"], "capabilities": caps});
+        let spec = Out::new().bytes(1, "types.containerd.io/opencontainers/runtime-spec/1/Process");
+        let spec = spec.bytes(2, process.to_string()).done();
+        shim.client.call("Exec", Out::new().bytes(1, &id).bytes(2, name).bytes(7, spec)).unwrap();
+        shim.call_exec("Start", &id, name)
+    };
+    exec("unknown", &["/bin/true"]).unwrap();
+    let refused = exec("nul", &["/bin/true", "a\0b"]).unwrap_err();
+    assert!(refused.0 == INVALID_ARGUMENT && refused.1.contains("NUL"), "{refused:?}");
+}
+
+/// Kill with `all`: any signal, also a real-time one, which ends what doesn't expect it.
+#[test]
+fn a_signal_to_all_reaches_all() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::default().without_namespace("pid").args(&["/bin/sleep", "1000"]));
+    shim.exec(&id, "other", &["/bin/sleep", "1000"]).unwrap();
+    shim.call_exec("Start", &id, "other").unwrap();
+    shim.client.call("Kill", Out::new().bytes(1, &id).int(3, 36).int(4, 1)).unwrap();
+    assert_eq!(shim.call_exec("Wait", &id, "other").unwrap().int(1), 128 + 36);
+    assert_eq!(shim.call("Wait", &id).unwrap().int(1), 128 + 36);
 }
 
 #[test]

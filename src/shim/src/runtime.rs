@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use krun::bundle::{process_from_json, resources_from_json};
 use krun::container::{self, Force};
 use krun::launch::{self, CgroupDriver, CreateOptions, ExecOptions, ExecProcess, Host, Io, Rootless};
 use krun::state::ContainerId;
@@ -58,6 +59,11 @@ pub struct Container {
 /// was tried.
 fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> Status {
     Status::new(Code::Unknown, format!("{what}: {}", krun::chain(error)))
+}
+
+/// What a client sent that can't be meant.
+fn invalid(error: &(dyn std::error::Error + 'static)) -> Status {
+    Status::new(Code::InvalidArgument, krun::chain(error))
 }
 
 fn host(options: &Options, namespace: &str) -> Host {
@@ -139,8 +145,7 @@ impl Container {
 
     /// Runs a process (the runtime spec's Process as JSON) in the container.
     pub fn exec(&self, spec: &[u8], stdio: &[Option<OwnedFd>; 3], terminal: bool) -> Result<Process, Status> {
-        let mut process: oci_spec::runtime::Process = serde_json::from_slice(spec)
-            .map_err(|e| Status::new(Code::InvalidArgument, format!("process: {e}")))?;
+        let mut process = process_from_json(spec, Path::new("process")).map_err(|e| invalid(&e))?;
         process.set_terminal(Some(terminal));
         let options = ExecOptions {
             host: self.host.clone(),
@@ -167,15 +172,7 @@ impl Container {
     /// Signals every process of the container.
     pub fn kill(&self, signal: i32) -> Result<(), Status> {
         let what = "OCI runtime kill failed";
-        if signal == krun_sys::libc::SIGKILL {
-            let cgroup = self.open(what)?.cgroup().map_err(|e| failed(what, &e))?;
-            return cgroup.kill_all().map_err(|e| failed(what, &e));
-        }
-        for pid in self.pids()? {
-            // One that has just ended needs no signal.
-            let _ = krun_sys::process::kill(i32::try_from(pid).unwrap_or_default(), signal);
-        }
-        Ok(())
+        self.open(what)?.signal_all(signal).map_err(|e| failed(what, &e))
     }
 
     /// Kills what is left after init.
@@ -198,10 +195,8 @@ impl Container {
     /// Changes its limits (the runtime spec's LinuxResources as JSON).
     pub fn update(&self, resources: &[u8]) -> Result<(), Status> {
         let what = "OCI runtime update failed";
-        let resources = serde_json::from_slice(resources)
-            .map_err(|e| Status::new(Code::InvalidArgument, format!("resources: {e}")))?;
-        let cgroup = self.open(what)?.cgroup().map_err(|e| failed(what, &e))?;
-        cgroup.update(&resources).map_err(|e| failed(what, &e))
+        let resources = resources_from_json(resources, Path::new("resources")).map_err(|e| invalid(&e))?;
+        container::update(&self.host.root, &self.id, &resources).map_err(|e| failed(what, &e))
     }
 
     /// Its processes, in the host's pid namespace.

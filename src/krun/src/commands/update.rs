@@ -3,11 +3,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use krun::bundle::{BundleError, resources_from_json};
-use krun::cgroup::{Cgroup, merge};
-use krun::container::{Container, ContainerError};
+use krun::container::update;
 use krun::launch::Host;
 use krun::log;
-use krun::state::{StateDir, Status};
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPidsBuilder, LinuxResources};
 
 use super::{Outcome, id};
@@ -45,16 +43,7 @@ pub fn run(host: &Host, parsed: &Parsed) -> Outcome {
         Some(path) => from_file(path)?,
         None => from_flags(parsed).map_err(UpdateError::from)?,
     };
-    let dir = StateDir::open(&host.root, &id)?;
-    let _lock = dir.lock()?;
-    if Container::open(&host.root, &id)?.status()? == Status::Stopped {
-        return Err(ContainerError::NotRunning { id: id.to_string() }.into());
-    }
-    let mut state = dir.load()?;
-    let merged = merge(&state.details.resources.clone().unwrap_or_default(), &new);
-    Cgroup::open(state.head.cgroup.clone())?.update(&merged)?;
-    state.details.resources = Some(merged);
-    dir.write(&state)?;
+    update(&host.root, &id, &new)?;
     Ok(0)
 }
 

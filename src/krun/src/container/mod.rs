@@ -1,8 +1,9 @@
 //! The verbs on an existing container: state, list, kill, pause, resume, processes. The command line and the containerd
-//! shim share them; `delete` is in its own file.
+//! shim share them; `delete` and `update` are in their own files.
 mod delete;
 mod error;
 mod list;
+mod update;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use crate::state::{ContainerId, GATE, Head, StateDir, Status};
 pub use delete::{Force, delete};
 pub use error::ContainerError;
 pub use list::{Listed, list};
+pub use update::update;
 
 /// A container that has a state.
 #[derive(Debug)]
@@ -82,6 +84,24 @@ impl Container {
         };
         let init = self.head.identity().open().map_err(failed)?;
         init.send_signal(signal).map_err(failed)
+    }
+
+    /// Sends a signal to every process of the container; to init if it has no cgroup of its own.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotRunning`], [`ContainerError::Signal`], [`ContainerError::Cgroup`].
+    pub fn signal_all(&self, signal: i32) -> Result<(), ContainerError> {
+        let sent = match (signal, self.cgroup()) {
+            (nix::libc::SIGKILL, _) => self.kill_cgroup()?,
+            (_, Ok(cgroup)) if cgroup.events()?.populated => {
+                cgroup.signal_frozen(signal)?;
+                true
+            }
+            (_, Ok(_)) => false,
+            (_, Err(error)) if is_absent(&error) => false,
+            (_, Err(error)) => return Err(error.into()),
+        };
+        if sent { Ok(()) } else { self.kill(signal) }
     }
 
     /// Kills everything in the cgroup; false if there was nothing, or no cgroup.
