@@ -17,6 +17,19 @@ fn the_default_three() {
     assert_eq!(caps["ambient"], json!([]));
 }
 
+/// A process that names no capabilities has none: what krun has is not the container's.
+#[test]
+fn without_capabilities_there_are_none() {
+    requires!(RuncLike);
+    let s = Sandbox::new();
+    let caps = s.report(Config::default().remove("/process/capabilities"))["caps"].clone();
+    for set in SETS {
+        assert_eq!(caps[set], json!([]), "{set}");
+    }
+    let empty = s.report(Config::default().set("/process/capabilities", json!({})))["caps"].clone();
+    assert_eq!(empty, caps);
+}
+
 #[test]
 fn each_set_is_its_own() {
     let s = Sandbox::new();

@@ -13,7 +13,7 @@ const NO_GROUPS: &str = "cannot set any additional groups in a rootless containe
                          setgroups is denied in its user namespace";
 
 /// Plans who the process is. In a user namespace of its own it has every
-/// capability to choose from, otherwise what krun has.
+/// capability to choose from, otherwise what krun has. Without `capabilities` it has none, as with runc.
 ///
 /// # Errors
 /// Additional groups where setgroups(2) is denied; the own group is there anyway.
@@ -51,11 +51,6 @@ pub fn plan(buf: &mut PlanBuf, process: &Process, facts: &Facts, in_user: bool) 
     id.ambient = ambient & id.permitted & id.inheritable;
     if ambient != id.ambient {
         warn_of_ambient(ambient & !id.ambient);
-    }
-    if caps.is_none() {
-        // No capabilities member: what krun has is kept, as with runc.
-        let id = &mut buf.plan.identity;
-        (id.bounding, id.effective, id.permitted) = (available, available, available);
     }
     set(buf, flag::NO_NEW_PRIVS, process.no_new_privileges() == Some(true));
     Ok(())
