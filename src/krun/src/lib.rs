@@ -14,6 +14,7 @@ pub mod log;
 pub mod pidfd;
 pub mod plan;
 pub mod state;
+pub mod userns;
 mod words;
 
 pub use chain::{chain, errno_text};
