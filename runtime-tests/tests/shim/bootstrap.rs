@@ -206,7 +206,9 @@ fn many_starts_over_a_dead_socket_agree_on_one_shim() {
         shim.pid = i32::try_from(served[0]).unwrap();
         let alive = shims_of(&shim.group);
         // Those that nobody finds are ended here: they are ours.
-        alive.iter().filter(|pid| **pid != shim.pid).for_each(|pid| drop(raw::kill(*pid, libc::SIGKILL)));
+        for pid in alive.iter().filter(|pid| **pid != shim.pid) {
+            let _ = raw::kill(*pid, libc::SIGKILL);
+        }
         assert_eq!(alive, [shim.pid], "round {round}: {served:?}");
         assert!(served.iter().all(|pid| *pid == served[0]), "round {round}: {served:?}");
     }

@@ -15,6 +15,7 @@ pub mod pidfd;
 pub mod plan;
 mod shown;
 pub mod state;
+pub mod userns;
 mod words;
 
 pub use chain::{chain, errno_text};

@@ -52,7 +52,7 @@ pub fn claim(path: &Path) -> io::Result<Claim> {
             }
             match fs::remove_file(path) {
                 // A shim that ends removes its own.
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
                 _ => bind(path).map(Claim::Ours),
             }
         }

@@ -247,7 +247,8 @@ mod tests {
         }
         let mut pids = cgroup.pids(true).unwrap();
         let mut wanted: Vec<i32> = children.iter().map(|(_, pid)| *pid).collect();
-        (pids.sort_unstable(), wanted.sort_unstable());
+        pids.sort_unstable();
+        wanted.sort_unstable();
         assert_eq!(pids, wanted);
         cgroup.signal_frozen(nix::libc::SIGTERM).unwrap();
         for (child, _) in &mut children {

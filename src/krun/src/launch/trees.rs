@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use krun_sys::mount::{MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount_setattr, open_tree};
-use krun_sys::process::{self, CloneArgs, Side};
+use krun_sys::process;
 use krun_sys::{Errno, Fd};
 use nix::libc;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, Spec};
@@ -16,6 +16,7 @@ use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, Spec};
 use super::LaunchError;
 use super::idmap::Maps;
 use crate::plan::{self, Tree};
+use crate::userns::UsernsError;
 
 /// Open trees and user namespaces; they close when this is dropped.
 #[derive(Debug, Default)]
@@ -193,33 +194,17 @@ fn source(mount: &Mount, index: usize, bundle: &Path) -> Result<OwnedFd, LaunchE
     krun_sys::owned::own(fd).map_err(|e| LaunchError::call(what(), "open_tree", e.0))
 }
 
-/// A user namespace that nobody lives in, only to carry the maps: a child
-/// makes it and waits to be killed once it is open (mount_setattr(2),
-/// "ID-mapped mounts").
+/// The user namespace that carries these maps.
 fn user_namespace(
     uid: &[LinuxIdMapping],
     gid: &[LinuxIdMapping],
     index: usize,
 ) -> Result<OwnedFd, LaunchError> {
-    let what = || format!("mounts[{index}]: the user namespace of its id maps");
-    let flags = u64::from((libc::CLONE_NEWUSER | libc::CLONE_PIDFD).cast_unsigned());
-    let args =
-        CloneArgs { flags, exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()), ..CloneArgs::default() };
-    match process::clone3(args).map_err(|e| LaunchError::call(what(), "clone3", e.0))? {
-        Side::Child => loop {
-            // Until the parent kills it, or dies itself.
-            let _ = process::set_pdeathsig(libc::SIGKILL);
-            let _ = krun_sys::fs::poll(Fd::NONE, 0, 1000);
-        },
-        Side::Parent { pid, pidfd } => {
-            let opened = Maps::new(uid, gid, true).write(pid).and_then(|()| {
-                let path = format!("/proc/{pid}/ns/user");
-                std::fs::File::open(&path).map(OwnedFd::from).map_err(LaunchError::file("open", path))
-            });
-            let _ = process::pidfd_send_signal(pidfd, libc::SIGKILL);
-            let _ = process::waitid_pidfd(pidfd, 0);
-            krun_sys::fs::close(pidfd);
-            opened
+    crate::userns::user_namespace(|pid| Maps::new(uid, gid, true).write(pid)).map_err(|error| match error {
+        UsernsError::Maps(error) => error,
+        UsernsError::Call { call, source } => {
+            let what = format!("mounts[{index}]: the user namespace of its id maps");
+            LaunchError::call(what, call, source as i32)
         }
-    }
+    })
 }

@@ -1,11 +1,11 @@
 //! Idmapped mounts (mount_setattr(2), Linux 5.12).
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use krun_sys::process::{CloneArgs, Side, clone3, exit, pidfd_send_signal, waitid_pidfd};
+use krun::userns::{self, UsernsError};
 use krun_sys::{Fd, libc, mount};
 use nix::errno::Errno;
 
@@ -33,28 +33,14 @@ fn io_fault(call: &'static str) -> impl Fn(std::io::Error) -> Fault {
 pub fn user_namespace(uidmap: &str, gidmap: &str) -> Result<OwnedFd, Fault> {
     let uids = kernel_map(uidmap)?;
     let gids = kernel_map(gidmap)?;
-    let flags = (libc::CLONE_NEWUSER | libc::CLONE_PIDFD) as u64;
-    // Without an exit signal the child is nobody's business but ours.
-    match clone3(CloneArgs { flags, ..CloneArgs::default() }).map_err(fault("clone3"))? {
-        Side::Child => {
-            // Any thread may hold any lock in this copy: system calls only.
-            let _ = krun_sys::fs::poll(Fd::NONE, 0, -1);
-            exit(0)
-        }
-        Side::Parent { pid, pidfd } => {
-            let pidfd = Raw(pidfd);
-            let userns = write_maps(pid, &uids, &gids);
-            let _ = pidfd_send_signal(pidfd.0, libc::SIGKILL);
-            let _ = waitid_pidfd(pidfd.0, 0);
-            userns
-        }
-    }
-}
-
-fn write_maps(pid: i32, uids: &str, gids: &str) -> Result<OwnedFd, Fault> {
-    fs::write(format!("/proc/{pid}/uid_map"), uids).map_err(io_fault("write uid_map"))?;
-    fs::write(format!("/proc/{pid}/gid_map"), gids).map_err(io_fault("write gid_map"))?;
-    File::open(format!("/proc/{pid}/ns/user")).map(OwnedFd::from).map_err(io_fault("open ns/user"))
+    let maps = |pid| {
+        fs::write(format!("/proc/{pid}/uid_map"), &uids).map_err(io_fault("write uid_map"))?;
+        fs::write(format!("/proc/{pid}/gid_map"), &gids).map_err(io_fault("write gid_map"))
+    };
+    userns::user_namespace(maps).map_err(|error| match error {
+        UsernsError::Maps(fault) => fault,
+        UsernsError::Call { call, source } => Fault::Call(call, source),
+    })
 }
 
 /// `c:h:s,c:h:s` as user_namespaces(7) wants it: a line for each range.
