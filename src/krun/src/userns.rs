@@ -53,7 +53,7 @@ pub fn user_namespace<E>(write_maps: impl FnOnce(i32) -> Result<(), E>) -> Resul
 
 /// Waits to be killed; ends by itself if the parent has died before that could be arranged (prctl(2)).
 fn stay(parent: i32) -> ! {
-    let asked = process::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0, 0, 0);
+    let asked = process::set_pdeathsig(libc::SIGKILL);
     if asked.is_ok() && process::getppid() == parent {
         let _ = krun_sys::fs::poll(Fd::NONE, 0, -1);
     }
