@@ -11,6 +11,7 @@ mod exec;
 mod helper;
 mod hooks;
 mod identity;
+mod interpreter;
 mod labels;
 mod masks;
 mod mounts;

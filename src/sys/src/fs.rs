@@ -107,6 +107,12 @@ pub fn read(fd: Fd, buf: &mut [u8]) -> Result<usize> {
     unsafe { sys!(libc::SYS_read, fd.0, buf.as_mut_ptr(), buf.len()) }
 }
 
+/// pread(2)
+pub fn pread(fd: Fd, buf: &mut [u8], offset: u64) -> Result<usize> {
+    // SAFETY: buf is writable for its length.
+    unsafe { sys!(libc::SYS_pread64, fd.0, buf.as_mut_ptr(), buf.len(), offset) }
+}
+
 /// write(2)
 pub fn write(fd: Fd, buf: &[u8]) -> Result<usize> {
     // SAFETY: buf is readable for its length.

@@ -6,6 +6,7 @@ use krun_sys::fs::{close, faccessat2, fstat, openat, read};
 use krun_sys::{Errno, Fd, libc, process};
 
 use super::channel::{At, Birth, Fail};
+use super::interpreter;
 use super::path::open_without_magic_links;
 use crate::report::{Report, kind};
 use crate::step::Step;
@@ -17,7 +18,7 @@ pub fn find(birth: &mut Birth<'_>) -> Result<&'static CStr, Fail> {
     let mut worst = Errno::ENOENT;
     for candidate in arena.slice(plan.process.candidates) {
         let path = arena.cstr(*candidate);
-        match executable(path) {
+        match executable(path).and_then(|()| interpreter::follow(path)) {
             Ok(()) => {
                 if plan.process.find_home != 0 {
                     home(plan.identity.uid, birth.home);

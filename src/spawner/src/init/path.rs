@@ -114,6 +114,23 @@ pub fn open_without_magic_links(path: &CStr) -> Result<Fd> {
     open_how(Fd::CWD, path, 0, RESOLVE_NO_MAGICLINKS)
 }
 
+/// Opens a regular file of the container for reading, likewise. A FIFO, a device or a socket is EACCES and not
+/// opened, unless it takes the file's place at this very moment: it then is one that the container may open.
+pub fn open_to_read(path: &CStr) -> Result<Fd> {
+    let found = open_without_magic_links(path)?;
+    let st = fstat(found);
+    close(found);
+    if !st?.is(libc::S_IFREG) {
+        return Err(Errno::EACCES);
+    }
+    let how = OpenHow {
+        flags: flags(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC),
+        mode: 0,
+        resolve: RESOLVE_NO_MAGICLINKS,
+    };
+    retry(|| openat2(Fd::CWD, path, how))
+}
+
 #[allow(clippy::cast_sign_loss)] // open flags are bits
 fn flags(flags: i32) -> u64 {
     flags as u64
