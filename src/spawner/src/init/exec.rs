@@ -18,7 +18,7 @@ pub fn find(birth: &mut Birth<'_>) -> Result<&'static CStr, Fail> {
     let mut worst = Errno::ENOENT;
     for candidate in arena.slice(plan.process.candidates) {
         let path = arena.cstr(*candidate);
-        match executable(path).and_then(|()| interpreter::follow(path)) {
+        match executable(path) {
             Ok(()) => {
                 if plan.process.find_home != 0 {
                     home(plan.identity.uid, birth.home);
@@ -37,12 +37,13 @@ pub fn find(birth: &mut Birth<'_>) -> Result<&'static CStr, Fail> {
 
 fn executable(path: &CStr) -> krun_sys::Result<()> {
     let fd = open_without_magic_links(path)?;
-    let done = fstat(fd).and_then(|st| match st.is(libc::S_IFDIR) {
-        true => Err(Errno::EISDIR),
-        false => faccessat2(fd, c"", libc::X_OK, libc::AT_EACCESS | libc::AT_EMPTY_PATH),
+    let allowed = || faccessat2(fd, c"", libc::X_OK, libc::AT_EACCESS | libc::AT_EMPTY_PATH);
+    let done = fstat(fd).and_then(|st| match st.mode & libc::S_IFMT {
+        libc::S_IFDIR => Err(Errno::EISDIR),
+        kind => allowed().map(|()| kind == libc::S_IFREG),
     });
     close(fd);
-    done
+    if done? { interpreter::follow(path) } else { Ok(()) }
 }
 
 /// A container that has not started can be ended as one that has; execve takes the handlers away.

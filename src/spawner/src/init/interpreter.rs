@@ -6,8 +6,8 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{close, pread, read};
-use krun_sys::{Errno, Fd, Result};
+use krun_sys::fs::{close, pread};
+use krun_sys::{Errno, Fd, Result, libc};
 
 use super::path::{PATH_MAX, open_to_read, open_without_magic_links};
 
@@ -18,61 +18,96 @@ const HEAD: usize = 256;
 /// Program headers that are looked at at once.
 const HEADERS: usize = 16;
 
-/// Follows the interpreters of the program at `path`.
+/// What a file's first bytes say of its interpreter.
+enum Named {
+    /// It has none.
+    Nothing,
+    /// It is a script: its name stands in the first line.
+    Script,
+    /// It is an ELF file: its name lies at this offset.
+    At(u64),
+}
+
+/// Follows the interpreters of the program at `path`, a regular file.
 ///
 /// # Errors
 /// ELOOP for one that is reached through a magic link; everything else is the kernel's to say.
-#[inline(never)] // its buffers are not for the usual stack frame
 pub fn follow(path: &CStr) -> Result<()> {
-    let (mut name, mut next) = ([0u8; PATH_MAX], [0u8; PATH_MAX]);
-    let bytes = path.to_bytes_with_nul();
-    let Some(room) = name.get_mut(..bytes.len()) else { return Ok(()) };
-    room.copy_from_slice(bytes);
-    for _ in 0..DEEPEST {
-        let Ok(path) = CStr::from_bytes_until_nul(&name) else { return Ok(()) };
-        let Ok(file) = open_to_read(path) else { return Ok(()) };
-        let found = interpreter(file, &mut next);
-        close(file);
-        if !found {
-            return Ok(());
+    let Ok(file) = open_to_read(path) else { return Ok(()) };
+    match named(file) {
+        Named::Nothing => {
+            close(file);
+            Ok(())
         }
-        let Ok(path) = CStr::from_bytes_until_nul(&next) else { return Ok(()) };
+        named => follow_from(file, named),
+    }
+}
+
+#[inline(never)] // its buffer is not for the usual stack frame
+fn follow_from(mut file: Fd, mut this: Named) -> Result<()> {
+    let mut name = [0u8; PATH_MAX];
+    for _ in 0..DEEPEST {
+        let found = read_name(file, &this, &mut name);
+        close(file);
+        let Some(path) = found else { return Ok(()) };
         match open_without_magic_links(path) {
-            Ok(fd) => close(fd),
+            Ok(fd) => {
+                let regular = krun_sys::fs::fstat(fd).is_ok_and(|st| st.is(libc::S_IFREG));
+                close(fd);
+                if !regular {
+                    return Ok(());
+                }
+            }
             Err(Errno::ELOOP) => return Err(Errno::ELOOP),
             Err(_) => return Ok(()),
         }
-        (name, next) = (next, [0; PATH_MAX]);
+        match open_to_read(path) {
+            Ok(next) => file = next,
+            Err(_) => return Ok(()),
+        }
+        this = named(file);
     }
+    close(file);
     Ok(())
 }
 
-/// Writes the path of the file's interpreter, with a NUL; `false` if it has none.
-fn interpreter(file: Fd, to: &mut [u8; PATH_MAX]) -> bool {
+fn named(file: Fd) -> Named {
     let mut head = [0u8; HEAD];
-    let Ok(n) = read(file, &mut head) else { return false };
+    let Ok(n) = pread(file, &mut head, 0) else { return Named::Nothing };
     match head.get(..n) {
-        Some([b'#', b'!', line @ ..]) => copy(script(line), to),
-        Some(elf @ [0x7f, b'E', b'L', b'F', ..]) => elf_interpreter(file, elf, to),
-        _ => false,
+        Some([b'#', b'!', ..]) => Named::Script,
+        Some(elf @ [0x7f, b'E', b'L', b'F', ..]) => {
+            elf_interpreter(file, elf).map_or(Named::Nothing, Named::At)
+        }
+        _ => Named::Nothing,
     }
 }
 
-fn copy(text: &[u8], to: &mut [u8; PATH_MAX]) -> bool {
-    let text = text.split(|byte| *byte == 0).next().unwrap_or(&[]);
-    let fits = !text.is_empty() && text.len() < PATH_MAX;
-    if let Some(room) = to.get_mut(..text.len()).filter(|_| fits) {
-        room.copy_from_slice(text);
-    }
-    fits
+/// The name, cut at its end.
+fn read_name<'a>(file: Fd, named: &Named, buf: &'a mut [u8; PATH_MAX]) -> Option<&'a CStr> {
+    let (offset, len) = match named {
+        Named::Nothing => return None,
+        Named::Script => (2, HEAD.saturating_sub(2)),
+        Named::At(offset) => (*offset, PATH_MAX),
+    };
+    let n = pread(file, buf.get_mut(..len)?, offset).ok()?;
+    let text = buf.get(..n)?;
+    let range = match named {
+        Named::Script => first_word(text),
+        _ => 0..text.iter().position(|byte| *byte == 0)?,
+    };
+    let (start, end) = (range.start, range.end);
+    *buf.get_mut(end)? = 0;
+    CStr::from_bytes_until_nul(buf.get(start..)?).ok().filter(|name| !name.is_empty())
 }
 
-/// The first word of the line.
-fn script(line: &[u8]) -> &[u8] {
-    let line = line.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
+/// Where the first word of the line lies.
+fn first_word(text: &[u8]) -> core::ops::Range<usize> {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = line.iter().position(|byte| !blank(byte)).unwrap_or(line.len());
-    line.get(start..).unwrap_or(&[]).split(blank).next().unwrap_or(&[])
+    let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
+    let rest = text.get(start..).unwrap_or(&[]);
+    let len = rest.iter().position(|byte| blank(byte) || matches!(byte, b'\n' | 0)).unwrap_or(rest.len());
+    start..start.saturating_add(len)
 }
 
 /// Where the fields of the two classes of ELF files lie (elf(5)).
@@ -89,35 +124,30 @@ const ELF32: Layout = Layout { phoff: 28, phnum: 44, header: 32, offset: 4, wide
 const ELF64: Layout = Layout { phoff: 32, phnum: 56, header: 56, offset: 8, wide: true };
 const PT_INTERP: u64 = 3;
 
-fn elf_interpreter(file: Fd, head: &[u8], to: &mut [u8; PATH_MAX]) -> bool {
+/// The offset of the name in the file.
+fn elf_interpreter(file: Fd, head: &[u8]) -> Option<u64> {
     let layout = if head.get(4) == Some(&1) { ELF32 } else { ELF64 };
-    let (Some(mut at), Some(mut left)) =
-        (number(head, layout.phoff, layout.word()), number(head, layout.phnum, 2))
-    else {
-        return false;
-    };
+    let mut at = number(head, layout.phoff, layout.word())?;
+    let mut left = number(head, layout.phnum, 2)?;
     let mut headers = [0u8; HEADERS * ELF64.header];
     while left > 0 {
-        let Ok(n) = pread(file, &mut headers, at) else { return false };
-        let read = headers.get(..n).unwrap_or(&[]).chunks_exact(layout.header);
+        let n = pread(file, &mut headers, at).ok()?;
+        let read = headers.get(..n)?.chunks_exact(layout.header);
         if read.len() == 0 {
-            return false;
+            return None;
         }
         for header in read {
             if left == 0 {
-                return false;
+                return None;
             }
             if number(header, 0, 4) == Some(PT_INTERP) {
-                let Some(offset) = number(header, layout.offset, layout.word()) else { return false };
-                let mut path = [0u8; PATH_MAX];
-                let Ok(n) = pread(file, &mut path, offset) else { return false };
-                return copy(path.get(..n).unwrap_or(&[]), to);
+                return number(header, layout.offset, layout.word());
             }
             left = left.saturating_sub(1);
             at = at.saturating_add(layout.header as u64);
         }
     }
-    false
+    None
 }
 
 impl Layout {
