@@ -12,7 +12,7 @@ pub fn handles(directory: &Path, head: &[u8], name: &str) -> bool {
 }
 
 /// The text of an entry: `enabled`, `interpreter …`, `flags: …`, then `offset`, `magic`, `mask` or `extension`.
-fn matches(text: &str, head: &[u8], name: &str) -> bool {
+pub(super) fn matches(text: &str, head: &[u8], name: &str) -> bool {
     let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
     if !text.lines().any(|line| line == "enabled") {
         return false;
@@ -23,7 +23,8 @@ fn matches(text: &str, head: &[u8], name: &str) -> bool {
     let offset: usize = value("offset ").and_then(|offset| offset.parse().ok()).unwrap_or(0);
     let Some(magic) = value("magic ").and_then(hex) else { return false };
     let mask = value("mask ").and_then(hex).unwrap_or_else(|| vec![0xff; magic.len()]);
-    let Some(bytes) = head.get(offset..offset + magic.len()) else { return false };
+    let bytes = head.get(offset..).and_then(|rest| rest.get(..magic.len()));
+    let Some(bytes) = bytes else { return false };
     bytes.iter().zip(&magic).zip(&mask).all(|((byte, magic), mask)| byte & mask == magic & mask)
 }
 
@@ -48,6 +49,11 @@ mod tests {
         assert!(matches(text, &[0, 0, 0x0a, 0x0f, 1], "x"));
         assert!(!matches(text, &[0, 0, 0x0b, 0x0f, 1], "x"));
         assert!(!matches(text, &[0, 0, 0x0a], "x"));
+        assert!(!matches(
+            &text.replace("offset 2", &format!("offset {}", usize::MAX)),
+            &[0, 0, 0x0a, 0x0b],
+            "x"
+        ));
         assert!(!matches(&text.replace("enabled", "disabled"), &[0, 0, 0x0a, 0x0b], "x"));
         assert!(matches("enabled\ninterpreter /x\nextension .exe\n", &[], "a.exe"));
     }

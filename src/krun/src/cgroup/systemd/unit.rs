@@ -4,6 +4,9 @@ use cgroups_rs::systemd::utils::expand_slice;
 
 use super::super::{CgroupError, Scope};
 
+/// The longest name of a unit, in bytes (systemd.unit(5)).
+const LONGEST: usize = 255;
+
 /// The unit of a container and its cgroup's path. `linux.cgroupsPath` is
 /// `slice:prefix:name`; the default slice is system.slice, a rootless
 /// container's user.slice of the user's own manager, the default prefix krun.
@@ -46,6 +49,10 @@ pub(super) fn slice_path(slice: &str) -> Result<String, CgroupError> {
     let error = || CgroupError::SliceName(slice.to_owned());
     // cgroups-rs takes away every suffix; systemd knows one.
     let name = slice.strip_suffix(".slice").ok_or_else(error)?;
+    // Each part's path repeats the ones before it.
+    if slice.len() > LONGEST {
+        return Err(error());
+    }
     if name.is_empty() || name.ends_with(".slice") {
         return Err(error());
     }
@@ -88,6 +95,9 @@ mod tests {
         for bad in ["/a/b", "a:b", "a:b:c:d", "x:y:z/../w", "a/b.slice:p:n", ".slice:p:n"] {
             assert!(unit_of(Some(bad), "c1", false).is_err(), "{bad}");
         }
+        // Its path would be half as long as the square of the name's length.
+        let long = "a-".repeat(1 << 20) + "a.slice";
+        assert!(slice_path(&long).is_err());
         for bad in ["a--b.slice", "-a.slice", "a-.slice", "a.slice.slice", "a"] {
             assert!(slice_path(bad).is_err(), "{bad}");
         }

@@ -67,6 +67,9 @@ pub fn parse(text: &str) -> Result<Value, String> {
     }
 }
 
+/// How deeply values lie in each other, prefixes included: beyond every property, within every stack.
+const DEEPEST: usize = 32;
+
 struct Parser<'a> {
     chars: Peekable<Chars<'a>>,
     depth: usize,
@@ -88,6 +91,16 @@ impl Parser<'_> {
 
     /// A value; `wanted` is the signature it must have, if known.
     fn value(&mut self, wanted: Option<&str>) -> Result<Value, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err("nested too deeply".to_owned());
+        }
+        let value = self.one_value(wanted);
+        self.depth -= 1;
+        value
+    }
+
+    fn one_value(&mut self, wanted: Option<&str>) -> Result<Value, String> {
         self.blanks();
         match self.chars.peek() {
             Some('\'' | '"') => string(self.quoted()?, wanted),
@@ -98,6 +111,9 @@ impl Parser<'_> {
                 let mut signature = String::new();
                 while let Some(c) = self.chars.next_if(|c| !c.is_whitespace()) {
                     signature.push(c);
+                }
+                if !is_one_type(&signature) {
+                    return Err(format!("{signature:?} is no type"));
                 }
                 self.value(Some(&signature))
             }
@@ -154,16 +170,11 @@ impl Parser<'_> {
 
     /// The items up to the closing character.
     fn items(&mut self, close: char, wanted: Option<&str>) -> Result<Vec<Value>, String> {
-        self.depth += 1;
-        if self.depth > 16 {
-            return Err("nested too deeply".to_owned());
-        }
         self.chars.next();
         let mut items: Vec<Value> = Vec::new();
         loop {
             self.blanks();
             if self.chars.next_if_eq(&close).is_some() {
-                self.depth -= 1;
                 return Ok(items);
             }
             if !items.is_empty() {
@@ -194,6 +205,31 @@ impl Parser<'_> {
             fields if fields.is_empty() => Err("empty tuple".to_owned()),
             fields => Ok(Value::Struct(fields)),
         }
+    }
+}
+
+/// Whether a signature is of one type, of those that are read here, as long as a signature may be.
+fn is_one_type(signature: &str) -> bool {
+    signature.len() < 256 && after_type(signature.as_bytes(), DEEPEST).is_some_and(<[u8]>::is_empty)
+}
+
+/// What follows the first type.
+fn after_type(signature: &[u8], deepest: usize) -> Option<&[u8]> {
+    let deepest = deepest.checked_sub(1)?;
+    match signature {
+        [b'a', rest @ ..] => after_type(rest, deepest),
+        [b'(', rest @ ..] => {
+            let mut rest = after_type(rest, deepest)?;
+            while !matches!(rest, [b')', ..]) {
+                rest = after_type(rest, deepest)?;
+            }
+            rest.get(1..)
+        }
+        [
+            b'b' | b'y' | b'n' | b'q' | b'i' | b'u' | b'x' | b't' | b'd' | b's' | b'o' | b'g' | b'v',
+            rest @ ..,
+        ] => Some(rest),
+        _ => None,
     }
 }
 
@@ -256,6 +292,27 @@ mod tests {
         let long = "[".repeat(5000);
         for bad in ["", "'a", "[1,'a']", "[]", "()", "5 6", "byte 256", "uint64 -1", "what", "@as 5", &long] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// Every prefix is a value of its own to the parser, which must not follow them down its stack.
+    #[test]
+    fn prefixes_without_end_are_refused() {
+        for prefix in ["byte ", "@y ", "[", "(", "@ay [", "string @s "] {
+            assert!(parse(&prefix.repeat(1 << 20)).is_err(), "{prefix}");
+        }
+        assert_eq!(parse("byte byte @y 5"), Ok(Value::Byte(5)));
+    }
+
+    /// It goes into a D-Bus message as it stands.
+    #[test]
+    fn an_empty_array_has_a_real_type() {
+        for good in ["s", "as", "(sa(iu))", "a(yb)"] {
+            assert_eq!(parse(&format!("@a{good} []")), Ok(Value::Array(good.to_owned(), vec![])));
+        }
+        let (long, deep) = (format!("({})", "s".repeat(300)), "a".repeat(100) + "s");
+        for bad in ["", "ss", "z", "()", "(s", "s)", "a", &long, &deep] {
+            assert!(parse(&format!("@a{bad} []")).is_err(), "{bad}");
         }
     }
 
