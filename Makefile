@@ -35,6 +35,7 @@ check: ## format and lints, warnings are errors, with either C library
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(CROSS) $(HOST) cargo clippy --workspace --all-targets -- -D warnings
+	$(CROSS) $(HOST) cargo clippy -p krun-spawner --bin krun-init --features program -- -D warnings
 
 test: deps ## everything natively and in both architectures' virtual machines
 	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full $(HOST)-systemd:systemd x86_64-newest:namespaces::,mount,rootfs::,terminal::,process::,masked

@@ -147,7 +147,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     let spawned = {
         let _initial = Borrowed::take(&plan::initial_affinity(&wanted)?)?;
         let spawned = spawn(&frozen, (ours, theirs), born_dir, &mut born, None);
-        spawned.map_err(|error| error.explained(|| diagnose(&wanted, first)))?
+        spawned.map_err(|error| error.explained(|| diagnose(&wanted, first, &init)))?
     };
     born.timing.mark("spawn");
     let pidfd =
@@ -167,10 +167,17 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
 }
 
 /// The container's own view of its files: its mounts are in it too.
-fn diagnose(process: &Process, init: i32) -> Option<ExecFault> {
-    let root = std::path::PathBuf::from(format!("/proc/{init}/root"));
+fn diagnose(process: &Process, pid: i32, init: &OwnedFd) -> Option<ExecFault> {
+    let root = std::path::PathBuf::from(format!("/proc/{pid}/root"));
     let path = process.env().iter().flatten().rev().find_map(|entry| entry.strip_prefix("PATH="));
-    check::diagnose_exec(&root, process.args().as_ref()?.first()?, path, process.cwd(), &[])
+    let fault = check::diagnose_exec(&root, process.args().as_ref()?.first()?, path, process.cwd(), &[]);
+    // Of another process, if the container's has ended meanwhile and its pid is in use again.
+    fault.filter(|_| is_there(init))
+}
+
+/// Whether the process has not been reaped: its pid is its own then.
+fn is_there(process: &OwnedFd) -> bool {
+    krun_sys::process::pidfd_send_signal(Fd(process.as_raw_fd()), 0).is_ok()
 }
 
 /// `exec` on the command line: in the foreground the exit code of the process
@@ -203,9 +210,9 @@ fn open_root(state: &State, init: &OwnedFd) -> Result<Option<OwnedFd>, LaunchErr
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = nix::fcntl::open(path.as_str(), flags, Mode::empty())
         .map_err(|errno| LaunchError::call(format!("open {path}"), "open", errno as i32))?;
-    // As long as this process exists the pid is its own.
-    krun_sys::process::pidfd_send_signal(Fd(init.as_raw_fd()), 0)
-        .map_err(|_| LaunchError::Status("cannot exec in a stopped container".to_owned()))?;
+    if !is_there(init) {
+        return Err(LaunchError::Status("cannot exec in a stopped container".to_owned()));
+    }
     Ok(Some(root))
 }
 
