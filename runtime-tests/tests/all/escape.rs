@@ -462,3 +462,37 @@ fn a_container_in_a_shared_pid_namespace_is_built_with_less() {
     // CAP_SYS_MODULE, RAWIO, BOOT, TIME, SYSLOG, PERFMON, BPF, AUDIT_CONTROL.
     assert_eq!(seen & bits(&[16, 17, 22, 25, 34, 38, 39, 30]), 0, "{seen:#x}");
 }
+
+/// What tmpcopyup copies becomes a FIFO between the look and the open, by a neighbour of the volume: nobody waits.
+#[test]
+fn a_file_that_becomes_a_fifo_holds_nobody_up() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let (id, b) = s.bundle(Config::default());
+    let config = Config::probe(&["exit", "0"]).mount("/etc", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    b.write(&config.set("/linux/cgroupsPath", format!("/{id}"))).unwrap();
+    let victim = b.inside("/etc/swapped");
+    let fifo = b.inside("/var/fifo").display().to_string();
+    let file = b.inside("/var/file");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(relaxed) {
+                let _ = raw::mknod(&fifo, libc::S_IFIFO | 0o600, 0, 0);
+                let _ = fs::write(&file, "x");
+                let _ = fs::rename(&file, &victim);
+                let _ = fs::rename(&fifo, &victim);
+            }
+        });
+        let mut slow = 0;
+        for _ in 0..60 {
+            let out =
+                s.call(["run", "-b"]).arg(&b.dir).arg(&id).timeout(std::time::Duration::from_secs(10)).run();
+            slow += i32::from(out.took.as_secs() >= 8);
+            let _ = s.call(["delete", "--force", &id]).run();
+        }
+        stop.store(true, relaxed);
+        assert_eq!(slow, 0, "runs that waited for a writer");
+    });
+}

@@ -34,6 +34,31 @@ fn a_container_s_life_in_states_and_events() {
     assert_eq!(shim.topics(4), ["create", "start", "exit", "delete"]);
 }
 
+/// The shim has sockets, fifos and other containers' descriptors open: none of them waits at the gate, or is in the program.
+#[test]
+fn nothing_of_the_shim_is_open_in_a_container() {
+    let mut shim = Daemon::start();
+    for propagation in ["rprivate", "shared"] {
+        let config = Config::probe(&["ready-sleep"]).set("/linux/rootfsPropagation", propagation);
+        let id = shim.create(config);
+        let pid = shim.call("State", &id).unwrap().int(3);
+        let beyond = |mine: &dyn Fn(&str) -> bool| {
+            let all = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+            let all = all.filter(|e| e.file_name().to_string_lossy().parse::<i32>().unwrap() > 2);
+            let targets = all.map(|e| std::fs::read_link(e.path()).unwrap().display().to_string());
+            targets.filter(|target| !mine(target)).collect::<Vec<_>>()
+        };
+        let mut open = beyond(&|target| target.ends_with("/exec.fifo"));
+        assert!(
+            open.len() == 1 && open.remove(0).starts_with("socket:"),
+            "{propagation}, at the gate: {open:?}"
+        );
+        shim.call("Start", &id).unwrap();
+        let open = beyond(&|_| false);
+        assert!(open.is_empty(), "{propagation}, in the program: {open:?}");
+    }
+}
+
 #[test]
 fn an_exit_status_is_the_process_s_own() {
     let mut shim = Daemon::start();
