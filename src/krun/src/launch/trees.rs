@@ -99,7 +99,7 @@ impl Sources<'_> {
         };
         let flags = (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE).cast_unsigned();
         let attr = MountAttr { propagation, ..MountAttr::default() };
-        mount_setattr(Fd(tree.as_raw_fd()), c"", flags, &attr).map_err(|Errno(errno)| {
+        mount_setattr(Fd::of(tree), c"", flags, &attr).map_err(|Errno(errno)| {
             LaunchError::call(format!("mounts[{index}]: cut it off from the host"), "mount_setattr", errno)
         })
     }
@@ -109,8 +109,7 @@ impl Sources<'_> {
     ///
     /// # Errors
     /// The source; the namespace.
-    pub fn open_in_namespace_of(&self, pid: i32, index: usize) -> Result<Fd, LaunchError> {
-        use std::os::fd::IntoRawFd as _;
+    pub fn open_in_namespace_of(&self, pid: i32, index: usize) -> Result<OwnedFd, LaunchError> {
         let mount = self.spec.mounts().as_ref().and_then(|mounts| mounts.get(index));
         let mount = mount.ok_or(LaunchError::Usage("a mount that is not in config.json"))?;
         let path = format!("/proc/{pid}/ns/mnt");
@@ -121,13 +120,12 @@ impl Sources<'_> {
                 // A thread that shares its root with others cannot change it (setns(2)).
                 process::unshare(u64::from(libc::CLONE_FS.cast_unsigned())).map_err(failed)?;
                 let mnt = u64::from(libc::CLONE_NEWNS.cast_unsigned());
-                process::setns(Fd(namespace.as_raw_fd()), mnt).map_err(failed)?;
+                process::setns(Fd::of(&namespace), mnt).map_err(failed)?;
                 self.open(mount, index)
             });
             inside.join()
         });
-        let opened = opened.unwrap_or_else(|_| Err(LaunchError::Usage("the thread that opens mounts ended")));
-        opened.map(|tree| Fd(tree.into_raw_fd()))
+        opened.unwrap_or_else(|_| Err(LaunchError::Usage("the thread that opens mounts ended")))
     }
 }
 
@@ -162,12 +160,9 @@ fn joined_user(spec: &Spec) -> Option<&Path> {
 fn map_ids(tree: &OwnedFd, maps: &OwnedFd, mount: &Mount, index: usize) -> Result<(), LaunchError> {
     let recursive = mount.options().iter().flatten().any(|option| option == "ridmap");
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    let attr = MountAttr {
-        attr_set: libc::MOUNT_ATTR_IDMAP,
-        userns_fd: u64::from(maps.as_raw_fd().cast_unsigned()),
-        ..MountAttr::default()
-    };
-    mount_setattr(Fd(tree.as_raw_fd()), c"", flags.cast_unsigned(), &attr).map_err(|Errno(errno)| {
+    let attr =
+        MountAttr { attr_set: libc::MOUNT_ATTR_IDMAP, userns: Some(Fd::of(maps)), ..MountAttr::default() };
+    mount_setattr(Fd::of(tree), c"", flags.cast_unsigned(), &attr).map_err(|Errno(errno)| {
         let hint =
             if errno == libc::EINVAL { " (this file system may not support idmapped mounts)" } else { "" };
         let what = format!("mounts[{index}] {}: map the mount's ids{hint}", mount.destination().display());
@@ -190,7 +185,7 @@ fn source(mount: &Mount, index: usize, bundle: &Path) -> Result<OwnedFd, LaunchE
     let name = CString::new(path.as_os_str().as_bytes())
         .map_err(|_| LaunchError::call(what(), "open_tree", libc::EINVAL))?;
     let fd = open_tree(Fd::CWD, &name, flags).map_err(|e| LaunchError::call(what(), "open_tree", e.0))?;
-    krun_sys::owned::own(fd).map_err(|e| LaunchError::call(what(), "open_tree", e.0))
+    Ok(fd.into())
 }
 
 /// A user namespace that nobody lives in, only to carry the maps: a child
@@ -202,23 +197,22 @@ fn user_namespace(
     index: usize,
 ) -> Result<OwnedFd, LaunchError> {
     let what = || format!("mounts[{index}]: the user namespace of its id maps");
-    let flags = u64::from((libc::CLONE_NEWUSER | libc::CLONE_PIDFD).cast_unsigned());
+    let flags = u64::from(libc::CLONE_NEWUSER.cast_unsigned());
     let args =
         CloneArgs { flags, exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()), ..CloneArgs::default() };
     match process::clone3(args).map_err(|e| LaunchError::call(what(), "clone3", e.0))? {
         Side::Child => loop {
             // Until the parent kills it, or dies itself.
             let _ = process::set_pdeathsig(libc::SIGKILL);
-            let _ = krun_sys::fs::poll(Fd::NONE, 0, 1000);
+            krun_sys::fs::sleep(1000);
         },
         Side::Parent { pid, pidfd } => {
             let opened = Maps::new(uid, gid, true).write(pid).and_then(|()| {
                 let path = format!("/proc/{pid}/ns/user");
                 std::fs::File::open(&path).map(OwnedFd::from).map_err(LaunchError::file("open", path))
             });
-            let _ = process::pidfd_send_signal(pidfd, libc::SIGKILL);
-            let _ = process::waitid_pidfd(pidfd, 0);
-            krun_sys::fs::close(pidfd);
+            let _ = process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+            let _ = process::waitid_pidfd(pidfd.as_fd(), 0);
             opened
         }
     }
