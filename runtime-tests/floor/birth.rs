@@ -5,9 +5,7 @@ use std::ffi::CStr;
 use krun_sys::fs::{chdir, mkdirat, mknodat, openat, symlinkat, unlinkat};
 use krun_sys::identity::{CapSets, capbset_drop, capset, set_no_new_privs};
 use krun_sys::mount::{MountAttr, mount, mount_setattr, pivot_root, umount2};
-use krun_sys::process::{
-    CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CloneArgs, Side, clone3, prlimit, sethostname,
-};
+use krun_sys::process::{CLONE_CLEAR_SIGHAND, CloneArgs, Side, clone3, prlimit, sethostname};
 use krun_sys::{Errno, Fd, bpf, keys, libc, net};
 
 use super::{At, Failed, become_program, device, wait};
@@ -62,19 +60,17 @@ pub fn run(rootfs: &CStr, cgroup: &CStr, program: &CStr) -> Result<i32, Failed> 
         openat(Fd::CWD, cgroup, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC, 0).at("open cgroup")?;
     let filter =
         bpf::prog_load(bpf::PROG_TYPE_CGROUP_DEVICE, &device::program(), c"GPL", None).at("BPF_PROG_LOAD")?;
-    bpf::prog_attach(dir.0, &filter, None).at("BPF_PROG_ATTACH")?;
+    bpf::prog_attach(dir.as_fd(), &filter, None).at("BPF_PROG_ATTACH")?;
     let new = libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWNS
-        | libc::CLONE_NEWCGROUP
-        | libc::CLONE_PIDFD;
+        | libc::CLONE_NEWCGROUP;
     let args = CloneArgs {
-        flags: u64::from(new.cast_unsigned()) | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP,
+        flags: u64::from(new.cast_unsigned()) | CLONE_CLEAR_SIGHAND,
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
-        cgroup: u64::from(dir.0.unsigned_abs()),
-        ..CloneArgs::default()
+        cgroup: Some(dir.as_fd()),
     };
     let pidfd = match clone3(args).at("clone3")? {
         Side::Parent { pidfd, .. } => pidfd,
@@ -83,7 +79,7 @@ pub fn run(rootfs: &CStr, cgroup: &CStr, program: &CStr) -> Result<i32, Failed> 
             return Err(failed);
         }
     };
-    let code = wait(pidfd)?;
+    let code = wait(pidfd.as_fd())?;
     unlinkat(Fd::CWD, cgroup, libc::AT_REMOVEDIR).at("rmdir cgroup")?;
     Ok(code)
 }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use krun_sys::fs::openat;
 use krun_sys::identity::{CapSets, capbset_drop, capset, set_no_new_privs};
-use krun_sys::process::{CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CloneArgs, Side, clone3, pidfd_open, setns};
+use krun_sys::process::{CLONE_CLEAR_SIGHAND, CloneArgs, Side, clone3, pidfd_open, setns};
 use krun_sys::{Errno, Fd, libc};
 
 use super::{At, Failed, become_program, wait};
@@ -19,18 +19,17 @@ pub fn exec(pid: &CStr, cgroup: &CStr, program: &CStr) -> Result<i32, Failed> {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
     let dir = openat(Fd::CWD, cgroup, flags, 0).at("open cgroup")?;
     let args = CloneArgs {
-        flags: u64::from(libc::CLONE_PIDFD.cast_unsigned()) | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP,
+        flags: CLONE_CLEAR_SIGHAND,
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
-        cgroup: u64::from(dir.0.unsigned_abs()),
-        ..CloneArgs::default()
+        cgroup: Some(dir.as_fd()),
     };
     match clone3(args).at("clone3")? {
-        Side::Parent { pidfd, .. } => wait(pidfd),
-        Side::Child => helper(target, program),
+        Side::Parent { pidfd, .. } => wait(pidfd.as_fd()),
+        Side::Child => helper(target.as_fd(), program),
     }
 }
 
-fn helper(target: Fd, program: &CStr) -> Result<i32, Failed> {
+fn helper(target: Fd<'_>, program: &CStr) -> Result<i32, Failed> {
     let all = libc::CLONE_NEWPID
         | libc::CLONE_NEWNET
         | libc::CLONE_NEWIPC
@@ -38,13 +37,9 @@ fn helper(target: Fd, program: &CStr) -> Result<i32, Failed> {
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWCGROUP;
     setns(target, u64::from(all.cast_unsigned())).at("setns")?;
-    let args = CloneArgs {
-        flags: u64::from(libc::CLONE_PIDFD.cast_unsigned()),
-        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
-        ..CloneArgs::default()
-    };
+    let args = CloneArgs { exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()), ..CloneArgs::default() };
     match clone3(args).at("clone3")? {
-        Side::Parent { pidfd, .. } => wait(pidfd),
+        Side::Parent { pidfd, .. } => wait(pidfd.as_fd()),
         Side::Child => {
             set_no_new_privs().at("no_new_privs")?;
             for cap in (0..=40).filter(|cap| CAPS >> cap & 1 == 0) {

@@ -34,7 +34,7 @@ pub extern "C" fn main(argc: i32, argv: *const *const c_char) -> i32 {
         Ok(code) => code,
         Err((step, errno)) => {
             let text = format!("floor: {step}: errno {}\n", errno.0);
-            let _ = krun_sys::fs::write(krun_sys::Fd(2), text.as_bytes());
+            let _ = krun_sys::fs::write(krun_sys::Fd::STDERR, text.as_bytes());
             125
         }
     }
@@ -55,7 +55,7 @@ impl<T> At<T> for krun_sys::Result<T> {
 }
 
 /// The exit code of a child, as a shell counts.
-fn wait(pidfd: krun_sys::Fd) -> Result<i32, Failed> {
+fn wait(pidfd: krun_sys::Fd<'_>) -> Result<i32, Failed> {
     use krun_sys::process::{Exit, waitid_pidfd};
     Ok(match waitid_pidfd(pidfd, 0).at("waitid")? {
         Some(Exit::Code(code)) => code,

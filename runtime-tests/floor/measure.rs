@@ -51,7 +51,7 @@ pub fn measure(words: &[&CStr]) -> Result<i32, Failed> {
     let wall = now() - begin;
     // A line of its own: what a command printed may end without one.
     let line = format!("\n{wall} {} {} {}\n", spent.cpu_ns, spent.peak_kib, spent.failed);
-    let _ = krun_sys::fs::write(krun_sys::Fd(1), line.as_bytes());
+    let _ = krun_sys::fs::write(krun_sys::Fd::STDOUT, line.as_bytes());
     Ok(0)
 }
 

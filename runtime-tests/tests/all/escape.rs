@@ -297,6 +297,33 @@ fn a_standard_stream_is_not_the_host_s_null() {
     assert_eq!(look("/dev/null"), before);
 }
 
+/// The container's null is a link of procfs to the host's, in a pid namespace in which the container sees the host:
+/// exec does not follow it with the privileges that it has.
+#[test]
+fn the_container_s_null_is_no_link_to_the_host_s() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    own_dev();
+    let before = look("/dev/null");
+    // Somebody of the host, to whose root the link leads: this test's, not the machine's.
+    let mut other = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+    let link = format!("str:/proc/{}/root/dev/null", other.id());
+    let c = s.start(Config::sleeper().without_namespace("pid").capabilities(&OWNERS));
+    c.wait_ready();
+    let swap =
+        ["/probe", "syscall", "unlinkat", "-100", "str:/dev/null", "0", "--", "syscall", "symlinkat", &link];
+    let swap: Vec<&str> = swap.into_iter().chain(["-100", "str:/dev/null"]).collect();
+    c.exec(&swap).expect_ok();
+    let null = fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+    let tamper = ["/probe", "syscall", "fchmod", "0", "384"];
+    let out = c.exec_call(&[], &tamper).stdin(null).run().expect_ok();
+    assert_eq!(out.lines()[0]["ok"], true, "it works on another node: {out:?}");
+    let after = look("/dev/null");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(after, before);
+}
+
 /// Root of the host is root of the container's user namespace, and owns the nodes that are bound there.
 #[test]
 fn a_bound_device_is_the_host_s() {
@@ -425,7 +452,7 @@ fn a_process_of_exec_is_never_seen_with_more() {
     for (no_new_privs, filter, more) in
         [(true, true, 0), (false, false, 0), (false, true, bits(&[SYS_ADMIN]))]
     {
-        let mut config = Config::probe(&["hunt-caps", "2000"]).capabilities(&caps);
+        let mut config = Config::probe(&["hunt-caps", "2000", "--", "ready-sleep"]).capabilities(&caps);
         config = config.set("/process/noNewPrivileges", no_new_privs);
         if filter {
             config = config.set("/linux/seccomp", allow.clone());
@@ -451,7 +478,7 @@ fn a_process_of_exec_is_never_seen_with_more() {
 fn a_container_in_a_shared_pid_namespace_is_built_with_less() {
     requires!(Krun);
     let s = Sandbox::new();
-    let c = s.start(Config::probe(&["hunt-caps", "2500"]).capabilities(&["CAP_SYS_PTRACE", "CAP_KILL"]));
+    let c = s.start(Config::probe(&["hunt-caps", "2500", "--", "ready-sleep"]).capabilities(&["CAP_SYS_PTRACE", "CAP_KILL"]));
     c.wait_ready();
     let begun = Instant::now();
     while begun.elapsed().as_millis() < 1500 {

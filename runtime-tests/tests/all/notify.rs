@@ -89,7 +89,9 @@ fn only_ready_goes_through_and_only_once() {
     assert_eq!(host.next(), "BARRIER=1");
     let out = running.wait().expect_ok();
     let flood = out.lines().into_iter().find(|line| line["action"] == "notify-flood").unwrap();
-    assert_eq!(flood["error"], "ECONNREFUSED", "nobody listens any more, and that is said: {flood}");
+    // At the first message or a later one.
+    let refused = [&flood["error"], &flood["errno"]].into_iter().any(|error| error == "ECONNREFUSED");
+    assert!(refused, "nobody listens any more, and that is said: {flood}");
     host.socket.set_nonblocking(true).unwrap();
     assert!(host.socket.recv(&mut [0; 64]).is_err(), "the manager heard more");
 }

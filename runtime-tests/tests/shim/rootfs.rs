@@ -180,15 +180,15 @@ fn a_target_below_the_rootfs_follows_links_within_it() {
     fs::create_dir_all(&inside).unwrap();
     fs::create_dir(layer.join("plain")).unwrap();
     fs::write(layer.join("plain/name"), "").unwrap();
-    std::os::unix::fs::symlink(&host, layer.join("data")).unwrap();
-    std::os::unix::fs::symlink("../../../../../data", layer.join("plain/up")).unwrap();
+    std::os::unix::fs::symlink(&host, layer.join("out")).unwrap();
+    std::os::unix::fs::symlink("../../../../../out", layer.join("plain/up")).unwrap();
     let host_file = host.join("file").display().to_string();
     let host_dir = host.display().to_string();
     let request = Out::new()
         .bytes(1, &id)
         .bytes(2, bundle.dir.to_str().unwrap())
         .bytes(3, mount("bind", layer.to_str().unwrap(), &["rbind", "rw"]))
-        .bytes(3, mount_below("tmpfs", "tmpfs", "data", &["size=1m", "nosuid"]))
+        .bytes(3, mount_below("tmpfs", "tmpfs", "out", &["size=1m", "nosuid"]))
         .bytes(3, mount_below("bind", &host_dir, "plain/up", &["rbind", "ro", "private"]))
         .bytes(3, mount_below("bind", &host_file, "/plain/name", &["bind", "ro"]))
         .bytes(3, mount_below("tmpfs", "tmpfs", "plain", &["ro"]));

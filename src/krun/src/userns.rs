@@ -2,8 +2,8 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
+use krun_sys::libc;
 use krun_sys::process::{self, CloneArgs, Side};
-use krun_sys::{Fd, libc};
 use nix::errno::Errno;
 
 /// Why there is no such namespace.
@@ -28,7 +28,7 @@ pub enum UsernsError<E> {
 /// # Errors
 /// [`UsernsError`].
 pub fn user_namespace<E>(write_maps: impl FnOnce(i32) -> Result<(), E>) -> Result<OwnedFd, UsernsError<E>> {
-    let flags = u64::from((libc::CLONE_NEWUSER | libc::CLONE_PIDFD).cast_unsigned());
+    let flags = u64::from(libc::CLONE_NEWUSER.cast_unsigned());
     let parent = process::getpid();
     let refused = |call| move |e: krun_sys::Errno| UsernsError::Call { call, source: Errno::from_raw(e.0) };
     // Without an exit signal the child is nobody's business but ours.
@@ -43,9 +43,8 @@ pub fn user_namespace<E>(write_maps: impl FnOnce(i32) -> Result<(), E>) -> Resul
                 })?;
                 Ok(namespace.into())
             });
-            let _ = process::pidfd_send_signal(pidfd, libc::SIGKILL);
-            let _ = process::waitid_pidfd(pidfd, 0);
-            krun_sys::fs::close(pidfd);
+            let _ = process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+            let _ = process::waitid_pidfd(pidfd.as_fd(), 0);
             opened
         }
     }
@@ -55,7 +54,7 @@ pub fn user_namespace<E>(write_maps: impl FnOnce(i32) -> Result<(), E>) -> Resul
 fn stay(parent: i32) -> ! {
     let asked = process::set_pdeathsig(libc::SIGKILL);
     if asked.is_ok() && process::getppid() == parent {
-        let _ = krun_sys::fs::poll(Fd::NONE, 0, -1);
+        krun_sys::fs::sleep(-1);
     }
     process::exit(0)
 }
@@ -68,14 +67,13 @@ mod tests {
     /// Whoever is not the child of `parent` has lost its parent already.
     #[test]
     fn a_child_whose_parent_is_gone_does_not_stay() {
-        let args = CloneArgs { flags: u64::from(libc::CLONE_PIDFD.cast_unsigned()), ..CloneArgs::default() };
+        let args = CloneArgs::default();
         match process::clone3(args).unwrap() {
             Side::Child => stay(0),
             Side::Parent { pidfd, .. } => {
-                let ended = krun_sys::fs::poll(pidfd, libc::POLLIN, 10_000).unwrap();
-                let _ = process::pidfd_send_signal(pidfd, libc::SIGKILL);
-                let _ = process::waitid_pidfd(pidfd, 0);
-                krun_sys::fs::close(pidfd);
+                let ended = krun_sys::fs::poll(pidfd.as_fd(), libc::POLLIN, 10_000).unwrap();
+                let _ = process::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+                let _ = process::waitid_pidfd(pidfd.as_fd(), 0);
                 assert_ne!(ended, 0, "it stayed");
             }
         }
@@ -85,7 +83,7 @@ mod tests {
     #[test]
     fn a_child_whose_parent_is_killed_does_not_stay() {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
-        let args = CloneArgs { flags: u64::from(libc::CLONE_PIDFD.cast_unsigned()), ..CloneArgs::default() };
+        let args = CloneArgs::default();
         match process::clone3(args).unwrap() {
             Side::Child => {
                 let _ = user_namespace(|_| -> Result<(), Errno> { process::exit(0) });
@@ -94,9 +92,8 @@ mod tests {
             Side::Parent { pidfd, .. } => {
                 // Both have the pipe's other end; it is closed when the second has ended.
                 drop(write);
-                let ended = krun_sys::fs::poll(Fd(std::os::fd::AsRawFd::as_raw_fd(&read)), 0, 10_000);
-                let _ = process::waitid_pidfd(pidfd, 0);
-                krun_sys::fs::close(pidfd);
+                let ended = krun_sys::fs::poll(krun_sys::Fd::of(&read), 0, 10_000);
+                let _ = process::waitid_pidfd(pidfd.as_fd(), 0);
                 assert_ne!(ended.unwrap(), 0, "it stayed");
             }
         }

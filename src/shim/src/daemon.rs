@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use krun_sys::libc;
-use krun_sys::process::{CloneArgs, clone3, set_child_subreaper, set_thp_disable};
+use krun_sys::process::{CloneArgs, clone3_by_pid, set_child_subreaper, set_thp_disable};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -69,14 +69,14 @@ fn raw(name: &'static str) -> impl Fn(krun_sys::Errno) -> DaemonError {
 /// than a new program: it is there at once, and there is one thread so far.
 pub fn spawn(wish: Wish, listener: UnixListener) -> Result<Side, DaemonError> {
     let args = CloneArgs { exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() };
-    match clone3(args).map_err(raw("clone3"))? {
-        krun_sys::process::Side::Child => {
+    match clone3_by_pid(args).map_err(raw("clone3"))? {
+        None => {
             if let Err(e) = serve(wish, listener) {
                 crate::log::line(&e);
             }
             Ok(Side::Shim)
         }
-        krun_sys::process::Side::Parent { pid, .. } => {
+        Some(pid) => {
             settle(pid, &wish.cgroup)?;
             Ok(Side::Caller)
         }

@@ -38,7 +38,7 @@ impl Process {
 
     /// Ends it.
     pub fn kill(&self) {
-        let fd = krun_sys::Fd(self.pidfd.as_raw_fd());
+        let fd = krun_sys::Fd::of(&self.pidfd);
         let _ = krun_sys::process::pidfd_send_signal(fd, krun_sys::libc::SIGKILL);
     }
 }

@@ -1,6 +1,5 @@
 //! The Task service: every method, and which of them take time.
 
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use krun_sys::{Fd, libc};
@@ -128,7 +127,7 @@ fn kill(shim: &mut Shim, call: Call, target: &Target) -> Answer {
     let Some((pidfd, _)) = &task.process(&target.exec_id)?.pidfd else {
         return Err(Status::new(Code::NotFound, "process already finished: not found"));
     };
-    krun_sys::process::pidfd_send_signal(Fd(pidfd.as_raw_fd()), signal).map_err(|e| match e {
+    krun_sys::process::pidfd_send_signal(Fd::of(pidfd), signal).map_err(|e| match e {
         krun_sys::Errno::ESRCH => Status::new(Code::NotFound, "process already finished: not found"),
         e => Status::new(Code::Unknown, format!("kill: {}", nix::Error::from_raw(e.0))),
     })?;
@@ -189,7 +188,7 @@ fn resize(shim: &mut Shim, target: &Target) -> Answer {
     let size = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
     let live = shim.task(&target.id)?.process(&target.exec_id)?;
     if let Some(console) = &live.console {
-        krun_sys::tty::set_winsize(Fd(console.as_raw_fd()), size(target.fourth), size(target.third))
+        krun_sys::tty::set_winsize(Fd::of(console), size(target.fourth), size(target.third))
             .map_err(|e| Status::new(Code::Unknown, format!("resize: {}", nix::Error::from_raw(e.0))))?;
     }
     NOTHING

@@ -24,8 +24,9 @@ mod tmpcopyup;
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{CLOSE_RANGE_CLOEXEC, close_range};
-use krun_sys::{Fd, libc, mem, process};
+use krun_sys::fs::close_range_on_exec;
+use krun_sys::handed::{Handed, Start};
+use krun_sys::{libc, mem, process};
 
 use crate::plan::{ADDRESS, FILE_OFFSET, View, flag};
 use crate::report::{Report, kind};
@@ -36,13 +37,13 @@ use channel::{At, Birth, Channel, Fail};
 const FAILED: i32 = 1;
 
 /// The child's entry: `argument` is the number of the descriptor of the file that this program and the plan are in.
-pub fn main(argument: Option<&'static CStr>) -> ! {
-    let Some((view, home)) = argument.and_then(number).and_then(|fd| map_plan(Fd(fd))) else {
+pub fn main(argument: Option<&'static CStr>, start: Start) -> ! {
+    let Some((view, home, mut handed)) = argument.and_then(number).and_then(|fd| map_plan(start, fd)) else {
         // Not started by krun, or by another krun: there is nobody to tell.
         process::exit(FAILED)
     };
-    let mut channel = Channel::new(&view);
-    let Err(fail) = birth(&view, &mut channel, home);
+    let Some(mut channel) = Channel::new(&view, &mut handed) else { process::exit(FAILED) };
+    let Err(fail) = birth(&view, &mut channel, handed, home);
     channel.fail(fail);
     process::exit(FAILED)
 }
@@ -55,6 +56,7 @@ pub fn main(argument: Option<&'static CStr>) -> ! {
 fn birth(
     view: &View<'static>,
     channel: &mut Channel,
+    handed: Handed,
     home: &'static mut [u8],
 ) -> Result<core::convert::Infallible, Fail> {
     let plan = view.plan;
@@ -65,12 +67,12 @@ fn birth(
         labels::selinux(view)?;
     }
     if view.has(flag::HELPER) {
-        helper::join(view, channel)?;
+        helper::join(view, channel, &handed)?;
         if !view.has(flag::CLONE_LAST) {
             helper::become_container(view, channel)?;
         }
     }
-    let birth = &mut Birth { view, channel, root: Fd::NONE, home };
+    let birth = &mut Birth { view, channel, handed, root: None, home };
 
     namespaces::enter(birth)?;
     namespaces::keyring(birth)?;
@@ -156,7 +158,7 @@ fn hide(view: &View<'_>) -> Result<(), Fail> {
         process::set_dumpable(false).at(Step::Dumpable)?;
     }
     let first = view.plan.fds.preserve.saturating_add(3);
-    close_range(first, u32::MAX, CLOSE_RANGE_CLOEXEC).at(Step::CloseOnExec)?;
+    close_range_on_exec(first).at(Step::CloseOnExec)?;
     if view.has(flag::RESET_THP) {
         process::set_thp_disable(false).at(Step::ThpReset)?;
     }
@@ -167,15 +169,18 @@ fn hide(view: &View<'_>) -> Result<(), Fail> {
 }
 
 /// Maps the plan and splits off the bytes in which HOME may be written.
-fn map_plan(fd: Fd) -> Option<(View<'static>, &'static mut [u8])> {
-    let bytes = mem::map_sealed_at(ADDRESS, fd, FILE_OFFSET).ok()?;
+fn map_plan(start: Start, number: i32) -> Option<(View<'static>, &'static mut [u8], Handed)> {
+    let (file, unlisted) = start.instructions(number)?;
+    let bytes = mem::map_sealed_at(ADDRESS, file.as_fd(), FILE_OFFSET).ok()?;
     let len = bytes.len();
     // From here on nobody can have this file as a program, under whatever name (/proc/self/exe as an argument or
     // as an interpreter): the plan in it is not for a process of the container.
-    krun_sys::fs::fchmod(fd, 0).ok()?;
-    krun_sys::fs::close(fd);
+    krun_sys::fs::fchmod(file.as_fd(), 0).ok()?;
+    drop(file);
     let (plan, home) = bytes.split_at_mut(len.checked_sub(crate::plan::HOME_LEN)?);
-    Some((View::new(plan)?, home))
+    let view = View::new(plan)?;
+    let handed = unlisted.list(view.arena.slice(view.plan.inherit));
+    Some((view, home, handed))
 }
 
 /// A decimal number.

@@ -4,8 +4,8 @@
 //! behind the [`Host`] trait, whose methods say when allocation is allowed.
 
 use krun_sys::plain::bytes_of_mut;
-use krun_sys::process::{self, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CloneArgs, Exit, Side};
-use krun_sys::{Errno, Fd, fs, libc, socket};
+use krun_sys::process::{self, CLONE_CLEAR_SIGHAND, CloneArgs, Exit, Side};
+use krun_sys::{Errno, Fd, OwnedFd, fs, libc, socket};
 
 use crate::init::failure;
 use crate::plan::{View, flag};
@@ -14,18 +14,18 @@ use crate::report::{self, Reply, Report, kind};
 use crate::step::Step;
 
 /// What the spawner is given besides the plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Spawn<'a> {
     /// The plan.
     pub view: View<'a>,
     /// A sealed memfd: krun-init, and the plan at [`crate::plan::FILE_OFFSET`].
-    pub program: Fd,
+    pub program: Fd<'a>,
     /// The parent's end of the socket.
-    pub socket: Fd,
-    /// The child's end of it, which the plan names.
-    pub child_socket: Fd,
-    /// The cgroup to be born in, or none.
-    pub cgroup: Fd,
+    pub socket: Fd<'a>,
+    /// The child's end of it, which the plan names. Only the child keeps it, so that the socket ends with it.
+    pub child_socket: OwnedFd,
+    /// The cgroup to be born in.
+    pub cgroup: Option<Fd<'a>>,
 }
 
 /// What the host does while the child waits for it.
@@ -34,32 +34,32 @@ pub trait Host {
     type Error;
 
     /// The container's process exists; its pid on the host. Allocates nothing.
-    fn born(&mut self, pid: i32, pidfd: Fd);
+    fn born(&mut self, pid: i32, pidfd: Fd<'_>);
     /// Put process `pid` into its cgroup (systemd driver). May allocate.
     fn join_cgroup(&mut self, pid: i32) -> Result<(), Self::Error>;
     /// Write the id maps of `pid`. May allocate when helper programs do it.
     fn write_maps(&mut self, pid: i32) -> Result<(), Self::Error>;
     /// Open the source of mount `index` in the mount namespace of `pid`. May allocate.
-    fn tree(&mut self, pid: i32, index: u32) -> Result<Fd, Self::Error>;
+    fn tree(&mut self, pid: i32, index: u32) -> Result<OwnedFd, Self::Error>;
     /// A copy of the descriptor that takes the output of startContainer hooks. Allocates nothing.
-    fn hook_output(&mut self) -> Result<Fd, Self::Error>;
+    fn hook_output(&mut self) -> Result<OwnedFd, Self::Error>;
     /// Run prestart and createRuntime hooks. May allocate.
     fn run_hooks(&mut self, pid: i32) -> Result<(), Self::Error>;
     /// Set limits and write the state. Allocates nothing.
     fn ready(&mut self, pid: i32) -> Result<(), Self::Error>;
     /// Take the terminal's master and its number. Allocates nothing.
-    fn console(&mut self, master: Fd, number: u32) -> Result<(), Self::Error>;
+    fn console(&mut self, master: OwnedFd, number: u32) -> Result<(), Self::Error>;
     /// Pass descriptor `fd` of the process on to the seccomp agent. May allocate.
-    fn listener(&mut self, pidfd: Fd, fd: i32) -> Result<(), Self::Error>;
+    fn listener(&mut self, pidfd: Fd<'_>, fd: i32) -> Result<(), Self::Error>;
 }
 
 /// A process that stands at the gate or runs its program.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Spawned {
     /// Its pid on the host.
     pub pid: i32,
     /// Its pidfd, close-on-exec.
-    pub pidfd: Fd,
+    pub pidfd: OwnedFd,
 }
 
 /// Why there is no process. Whatever was cloned is dead and reaped.
@@ -77,44 +77,39 @@ pub enum Failure<E> {
 
 /// Clones the child and talks with it until it stands at the gate or has
 /// become its program.
-pub fn spawn<H: Host>(spawn: &Spawn<'_>, host: &mut H) -> Result<Spawned, Failure<H::Error>> {
-    let first = clone_first(spawn).map_err(|errno| Failure::Parent("clone3", errno))?;
-    fs::close(spawn.child_socket);
-    let mut talk = Talk { spawn, host, helper: None, current: first, ready: false };
-    let born = if spawn.view.has(flag::HELPER) {
-        talk.helper = Some(first);
-        Ok(())
-    } else {
-        talk.born()
-    };
+pub fn spawn<H: Host>(spawn: Spawn<'_>, host: &mut H) -> Result<Spawned, Failure<H::Error>> {
+    let first = clone_first(&spawn).map_err(|errno| Failure::Parent("clone3", errno))?;
+    let Spawn { view, socket, child_socket, .. } = spawn;
+    drop(child_socket);
+    let mut talk = Talk { view, socket, host, first, second: None, ready: false };
+    let born = if talk.is_unborn() { Ok(()) } else { talk.born() };
     let done = born.and_then(|()| talk.converse());
-    let (helper, current) = (talk.helper, talk.current);
-    let mut exit = None;
-    if let Some(helper) = helper {
-        if done.is_err() {
-            let _ = process::pidfd_send_signal(helper.pidfd, libc::SIGKILL);
-        }
-        exit = process::waitid_pidfd(helper.pidfd, 0).ok().flatten();
-        fs::close(helper.pidfd);
+    let Talk { first, second, .. } = talk;
+    if !view.has(flag::HELPER) {
+        return match done {
+            Ok(()) => Ok(first),
+            Err(failure) => Err(end(first, failure)),
+        };
     }
-    match done {
-        Ok(()) => Ok(current),
+    if done.is_err() {
+        let _ = process::pidfd_send_signal(first.pidfd.as_fd(), libc::SIGKILL);
+    }
+    let exit = process::waitid_pidfd(first.pidfd.as_fd(), 0).ok().flatten();
+    match (done, second) {
+        (Ok(()), Some(second)) => Ok(second),
+        (Err(failure), Some(second)) => Err(end(second, failure)),
         // Whoever the helper has made without a word finds the socket closed, and gives up.
-        Err(Failure::Died(_)) if helper.is_some_and(|helper| helper.pid == current.pid) => {
-            Err(Failure::Died(exit))
-        }
-        Err(failure) if helper.is_some_and(|helper| helper.pid == current.pid) => Err(failure),
-        Err(failure) => Err(end(current, failure)),
+        (Ok(()) | Err(Failure::Died(_)), None) => Err(Failure::Died(exit)),
+        (Err(failure), None) => Err(failure),
     }
 }
 
 /// Kills and reaps; the exit of one that died by itself is kept.
 fn end<E>(child: Spawned, failure: Failure<E>) -> Failure<E> {
     if !matches!(failure, Failure::Died(_)) {
-        let _ = process::pidfd_send_signal(child.pidfd, libc::SIGKILL);
+        let _ = process::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
     }
-    let exit = process::waitid_pidfd(child.pidfd, 0).ok().flatten();
-    fs::close(child.pidfd);
+    let exit = process::waitid_pidfd(child.pidfd.as_fd(), 0).ok().flatten();
     match failure {
         Failure::Died(_) => Failure::Died(exit),
         other => other,
@@ -122,17 +117,13 @@ fn end<E>(child: Spawned, failure: Failure<E>) -> Failure<E> {
 }
 
 fn clone_first(spawn: &Spawn<'_>) -> krun_sys::Result<Spawned> {
-    #[allow(clippy::cast_sign_loss)] // flag bits and a signal number
-    let (pidfd_flag, sigchld) = (libc::CLONE_PIDFD as u64, libc::SIGCHLD as u64);
-    let mut flags = pidfd_flag | CLONE_CLEAR_SIGHAND;
+    #[allow(clippy::cast_sign_loss)] // a signal number
+    let sigchld = libc::SIGCHLD as u64;
+    let mut flags = CLONE_CLEAR_SIGHAND;
     if !spawn.view.has(flag::HELPER) {
         flags |= spawn.view.plan.clone_flags;
     }
-    let mut args = CloneArgs { flags, exit_signal: sigchld, ..CloneArgs::default() };
-    if spawn.cgroup.is_some() {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = u64::from(spawn.cgroup.0.unsigned_abs());
-    }
+    let args = CloneArgs { flags, exit_signal: sigchld, cgroup: spawn.cgroup };
     let mut number = [0u8; 12];
     let argument = decimal(spawn.program, &mut number);
     match process::clone3(args)? {
@@ -147,24 +138,23 @@ fn clone_first(spawn: &Spawn<'_>) -> krun_sys::Result<Spawned> {
 fn become_init(spawn: &Spawn<'_>, argument: &core::ffi::CStr) -> ! {
     let plan = spawn.view.plan;
     let first = plan.fds.preserve.saturating_add(3);
-    let mut failed = fs::close_range(first, u32::MAX, fs::CLOSE_RANGE_CLOEXEC)
-        .map_err(|errno| failure(Step::CloseOnExec, errno));
-    for fd in spawn.view.arena.slice(plan.inherit).iter().chain(&[spawn.program.0, spawn.child_socket.0]) {
+    let mut failed = fs::close_range_on_exec(first).map_err(|errno| failure(Step::CloseOnExec, errno));
+    for number in spawn.view.arena.slice(plan.inherit).iter().chain(&[spawn.program.number()]) {
         if failed.is_ok() {
-            failed = fs::keep_over_exec(Fd(*fd)).map_err(|e| failure(Step::Inherit, e));
+            failed = fs::keep_number_over_exec(*number).map_err(|e| failure(Step::Inherit, e));
         }
     }
     let report = match failed {
         Ok(()) => failure(Step::InitExec, process::execveat(spawn.program, c"krun-init", argument)),
         Err(report) => report,
     };
-    let _ = fs::write(spawn.child_socket, krun_sys::plain::bytes_of(&report));
+    let _ = fs::write(spawn.child_socket.as_fd(), krun_sys::plain::bytes_of(&report));
     process::exit(1)
 }
 
 /// A descriptor's number as a C string.
-fn decimal(fd: Fd, buf: &mut [u8; 12]) -> &core::ffi::CStr {
-    let mut rest = fd.0.unsigned_abs();
+fn decimal<'a>(fd: Fd<'_>, buf: &'a mut [u8; 12]) -> &'a core::ffi::CStr {
+    let mut rest = fd.number().unsigned_abs();
     let mut start = buf.len().saturating_sub(1);
     for (at, digit) in buf.iter_mut().enumerate().rev().skip(1) {
         *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
@@ -181,24 +171,33 @@ fn decimal(fd: Fd, buf: &mut [u8; 12]) -> &core::ffi::CStr {
 const EARLY: usize = 4;
 
 /// A report and the descriptor that came with it.
-type Message = (Report, Option<Fd>);
+type Message = (Report, Option<OwnedFd>);
 
-struct Talk<'a, 'b, H> {
-    spawn: &'a Spawn<'b>,
+struct Talk<'a, H> {
+    view: View<'a>,
+    socket: Fd<'a>,
     host: &'a mut H,
-    helper: Option<Spawned>,
-    current: Spawned,
+    /// The child: the helper, if the plan has one, or the container's process.
+    first: Spawned,
+    /// The container's process that the helper has made.
+    second: Option<Spawned>,
     /// Whether all that must be done before the program runs is done.
     ready: bool,
 }
 
-impl<H: Host> Talk<'_, '_, H> {
+impl<H: Host> Talk<'_, H> {
+    /// Whom the host works for.
+    fn current(&self) -> &Spawned {
+        self.second.as_ref().unwrap_or(&self.first)
+    }
+
     /// The container's process exists. With READY_AHEAD what has to be done before its program
     /// runs is done now, while it still builds the container, and answered before it asks.
     fn born(&mut self) -> Result<(), Failure<H::Error>> {
-        self.host.born(self.current.pid, self.current.pidfd);
-        if self.spawn.view.has(flag::READY_AHEAD) {
-            self.host.ready(self.current.pid).map_err(Failure::Host)?;
+        let current = self.second.as_ref().unwrap_or(&self.first);
+        self.host.born(current.pid, current.pidfd.as_fd());
+        if self.view.has(flag::READY_AHEAD) {
+            self.host.ready(self.current().pid).map_err(Failure::Host)?;
             self.answer(kind::READY, None)?;
         }
         Ok(())
@@ -207,11 +206,11 @@ impl<H: Host> Talk<'_, '_, H> {
     fn converse(&mut self) -> Result<(), Failure<H::Error>> {
         // The container's process may speak before its helper has said that it
         // exists: what it said is kept until then. It waits for an answer soon.
-        let mut early = [None; EARLY];
+        let mut early = [const { None }; EARLY];
         loop {
             let Some(message) = self.next()? else { return self.closed(early) };
-            let (report, _) = message;
-            if self.is_unborn() && !matches!(report.kind, kind::CLONED | kind::CGROUP) {
+            let kind = message.0.kind;
+            if self.is_unborn() && !matches!(kind, kind::CLONED | kind::CGROUP) {
                 let slot = early.iter_mut().find(|slot| slot.is_none());
                 *slot.ok_or(Failure::Parent("recvmsg", Errno::EPROTO))? = Some(message);
                 continue;
@@ -219,7 +218,7 @@ impl<H: Host> Talk<'_, '_, H> {
             if self.take(message)? {
                 return Ok(());
             }
-            if report.kind != kind::CLONED {
+            if kind != report::kind::CLONED {
                 continue;
             }
             for message in early.iter_mut().filter_map(Option::take) {
@@ -243,12 +242,12 @@ impl<H: Host> Talk<'_, '_, H> {
 
     /// Whether there is only the helper yet.
     fn is_unborn(&self) -> bool {
-        self.helper.is_some_and(|helper| helper.pid == self.current.pid)
+        self.view.has(flag::HELPER) && self.second.is_none()
     }
 
     /// Serves a request and answers it.
-    fn serve(&mut self, report: Report, fd: Option<Fd>) -> Result<(), Failure<H::Error>> {
-        let pid = self.current.pid;
+    fn serve(&mut self, report: Report, fd: Option<OwnedFd>) -> Result<(), Failure<H::Error>> {
+        let pid = self.current().pid;
         let mut with = None;
         match report.kind {
             kind::TREE => {
@@ -261,7 +260,8 @@ impl<H: Host> Talk<'_, '_, H> {
             kind::HOOKS => self.host.run_hooks(pid),
             kind::READY => self.host.ready(pid),
             kind::LISTENER => {
-                self.host.listener(self.current.pidfd, i32::try_from(report.detail).unwrap_or(-1))
+                let current = self.second.as_ref().unwrap_or(&self.first);
+                self.host.listener(current.pidfd.as_fd(), i32::try_from(report.detail).unwrap_or(-1))
             }
             kind::CONSOLE => {
                 let master = fd.ok_or(Failure::Parent("recvmsg", Errno::EPROTO))?;
@@ -275,16 +275,12 @@ impl<H: Host> Talk<'_, '_, H> {
     }
 
     /// Answers a request, with a descriptor if it asks for one.
-    fn answer(&mut self, kind: u16, with: Option<Fd>) -> Result<(), Failure<H::Error>> {
+    fn answer(&mut self, kind: u16, with: Option<OwnedFd>) -> Result<(), Failure<H::Error>> {
         let reply = Reply { kind: u64::from(kind) };
         let bytes = krun_sys::plain::bytes_of(&reply);
         let sent = match with {
-            None => socket::send(self.spawn.socket, bytes).map(drop),
-            Some(fd) => {
-                let sent = socket::send_fd(self.spawn.socket, bytes, fd);
-                fs::close(fd);
-                sent
-            }
+            None => socket::send(self.socket, bytes).map(drop),
+            Some(fd) => socket::send_fd(self.socket, bytes, fd.as_fd()),
         };
         match sent {
             Ok(()) => self.ready |= kind == READY,
@@ -299,14 +295,15 @@ impl<H: Host> Talk<'_, '_, H> {
 
     /// The helper made the container's process, a child of ours by CLONE_PARENT.
     fn cloned(&mut self, report: Report) -> Result<(), Failure<H::Error>> {
+        if !self.is_unborn() {
+            return Err(Failure::Parent("recvmsg", Errno::EPROTO));
+        }
         let pid = i32::try_from(report.detail).unwrap_or(-1);
         // The pid cannot be reused before we reap it.
         let pidfd = process::pidfd_open(pid).map_err(|errno| Failure::Parent("pidfd_open", errno))?;
-        self.current = Spawned { pid, pidfd };
+        self.second = Some(Spawned { pid, pidfd });
         // It ends with that word, and has left the container's cgroup before anyone there can count it.
-        if let Some(helper) = self.helper {
-            let _ = process::waitid_pidfd(helper.pidfd, 0);
-        }
+        let _ = process::waitid_pidfd(self.first.pidfd.as_fd(), 0);
         self.born()
     }
 
@@ -314,16 +311,16 @@ impl<H: Host> Talk<'_, '_, H> {
     fn next(&mut self) -> Result<Option<Message>, Failure<H::Error>> {
         let mut report = Report::default();
         loop {
-            if let Some(helper) = self.helper.filter(|_| self.is_unborn()) {
+            if self.is_unborn() {
                 // Dead before its word, it may have left someone behind who waits for us with the socket open.
-                match fs::poll_both(self.spawn.socket, helper.pidfd) {
+                match fs::poll_both(self.socket, self.first.pidfd.as_fd()) {
                     Ok([0, _]) => return Err(Failure::Died(None)),
                     Ok(_) => {}
                     Err(Errno::EINTR) => continue,
                     Err(errno) => return Err(Failure::Parent("ppoll", errno)),
                 }
             }
-            match socket::recv_fd(self.spawn.socket, bytes_of_mut(&mut report)) {
+            match socket::recv_fd(self.socket, bytes_of_mut(&mut report)) {
                 Err(Errno::EINTR) => {}
                 // The child has left an answer unread: it never came to its program. The error comes once,
                 // and before what it said last.
@@ -347,7 +344,7 @@ impl<H: Host> Talk<'_, '_, H> {
         if let Some((report, _)) = failed {
             return Err(Failure::Child(report));
         }
-        if self.is_unborn() || !self.ready || self.spawn.view.has(flag::GATE) {
+        if self.is_unborn() || !self.ready || self.view.has(flag::GATE) {
             return Err(Failure::Died(None));
         }
         Ok(())

@@ -5,7 +5,7 @@
 
 use core::ffi::CStr;
 
-use crate::{Errno, Fd, Result, fs, sys};
+use crate::{Errno, Fd, OwnedFd, Result, sys};
 
 /// `BPF_PROG_TYPE_CGROUP_DEVICE` (Linux 4.15).
 pub const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
@@ -39,19 +39,11 @@ pub struct Insn {
 
 /// A descriptor of a loaded program; closed on drop.
 #[derive(Debug)]
-pub struct ProgFd(i32);
+pub struct ProgFd(OwnedFd);
 
 impl ProgFd {
-    /// The descriptor's number, valid while `self` lives.
-    #[must_use]
-    pub fn as_raw(&self) -> i32 {
-        self.0
-    }
-}
-
-impl Drop for ProgFd {
-    fn drop(&mut self) {
-        fs::close(Fd(self.0));
+    fn number(&self) -> u32 {
+        self.0.as_fd().number().cast_unsigned()
     }
 }
 
@@ -108,10 +100,6 @@ fn bpf<T>(cmd: usize, attr: &mut T) -> Result<usize> {
     }
 }
 
-fn fd(value: usize) -> Result<ProgFd> {
-    i32::try_from(value).map(ProgFd).map_err(|_| Errno::EBADF)
-}
-
 /// `BPF_PROG_LOAD`; the descriptor is close-on-exec. With `log` the verifier
 /// writes its reasons there as text.
 ///
@@ -133,7 +121,7 @@ pub fn prog_load(prog_type: u32, insns: &[Insn], license: &CStr, log: Option<&mu
         attr.log_size = u32::try_from(buf.len()).map_err(|_| Errno::EINVAL)?;
         attr.log_buf = buf.as_mut_ptr() as u64;
     }
-    fd(bpf(PROG_LOAD, &mut attr)?)
+    bpf(PROG_LOAD, &mut attr).map(OwnedFd::new).map(ProgFd)
 }
 
 /// `BPF_PROG_ATTACH` of `prog` to the cgroup directory `cgroup`; with
@@ -141,13 +129,13 @@ pub fn prog_load(prog_type: u32, insns: &[Insn], license: &CStr, log: Option<&mu
 ///
 /// # Errors
 /// The errno of bpf(2); EINVAL for `replace` before Linux 5.6.
-pub fn prog_attach(cgroup: i32, prog: &ProgFd, replace: Option<&ProgFd>) -> Result<()> {
+pub fn prog_attach(cgroup: Fd<'_>, prog: &ProgFd, replace: Option<&ProgFd>) -> Result<()> {
     let mut attr = AttachAttr {
-        target_fd: cgroup.cast_unsigned(),
-        attach_bpf_fd: prog.0.cast_unsigned(),
+        target_fd: cgroup.number().cast_unsigned(),
+        attach_bpf_fd: prog.number(),
         attach_type: CGROUP_DEVICE,
         attach_flags: F_ALLOW_MULTI | if replace.is_some() { F_REPLACE } else { 0 },
-        replace_bpf_fd: replace.map_or(0, |p| p.0.cast_unsigned()),
+        replace_bpf_fd: replace.map_or(0, ProgFd::number),
     };
     bpf(PROG_ATTACH, &mut attr).map(drop)
 }
@@ -156,10 +144,10 @@ pub fn prog_attach(cgroup: i32, prog: &ProgFd, replace: Option<&ProgFd>) -> Resu
 ///
 /// # Errors
 /// The errno of bpf(2); ENOENT when the program is not attached there.
-pub fn prog_detach(cgroup: i32, prog: &ProgFd) -> Result<()> {
+pub fn prog_detach(cgroup: Fd<'_>, prog: &ProgFd) -> Result<()> {
     let mut attr = AttachAttr {
-        target_fd: cgroup.cast_unsigned(),
-        attach_bpf_fd: prog.0.cast_unsigned(),
+        target_fd: cgroup.number().cast_unsigned(),
+        attach_bpf_fd: prog.number(),
         attach_type: CGROUP_DEVICE,
         attach_flags: 0,
         replace_bpf_fd: 0,
@@ -173,9 +161,9 @@ pub fn prog_detach(cgroup: i32, prog: &ProgFd) -> Result<()> {
 /// # Errors
 /// The errno of bpf(2); ENOSPC when `ids` is too small (the kernel's limit is
 /// 64 programs per cgroup).
-pub fn prog_query(cgroup: i32, ids: &mut [u32]) -> Result<usize> {
+pub fn prog_query(cgroup: Fd<'_>, ids: &mut [u32]) -> Result<usize> {
     let mut attr = QueryAttr {
-        target_fd: cgroup.cast_unsigned(),
+        target_fd: cgroup.number().cast_unsigned(),
         attach_type: CGROUP_DEVICE,
         prog_ids: ids.as_mut_ptr() as u64,
         prog_cnt: u32::try_from(ids.len()).map_err(|_| Errno::EINVAL)?,
@@ -192,5 +180,5 @@ pub fn prog_query(cgroup: i32, ids: &mut [u32]) -> Result<usize> {
 /// an LSM forbids it.
 pub fn prog_get_fd_by_id(id: u32) -> Result<ProgFd> {
     let mut attr = id;
-    fd(bpf(PROG_GET_FD_BY_ID, &mut attr)?)
+    bpf(PROG_GET_FD_BY_ID, &mut attr).map(OwnedFd::new).map(ProgFd)
 }

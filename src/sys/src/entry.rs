@@ -5,9 +5,9 @@
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use crate::fs::{Fd, is_cloexec, openat};
+use crate::fs::{is_cloexec, openat};
 use crate::process::sigaction_simple;
-use crate::{Errno, libc};
+use crate::{Errno, Fd, OwnedFd, libc};
 
 /// Defines `main`, which calls a `fn() -> i32` and exits with its result, at once: what is to be
 /// flushed is flushed by then, and what the C library does at exit is for others. The arguments
@@ -53,9 +53,9 @@ pub unsafe fn prepare(argc: i32, argv: *const *const c_char) {
     ARGV.store(argv.cast_mut(), Ordering::Relaxed);
     ARGC.store(usize::try_from(argc).unwrap_or(0), Ordering::Relaxed);
     for fd in 0..3 {
-        if is_cloexec(Fd(fd)) == Err(Errno::EBADF) {
+        if is_cloexec(fd) == Err(Errno::EBADF) {
             // The lowest free number is this one.
-            let _ = openat(Fd::CWD, c"/dev/null", libc::O_RDWR, 0);
+            let _ = openat(Fd::CWD, c"/dev/null", libc::O_RDWR, 0).map(OwnedFd::leak);
         }
     }
     let _ = sigaction_simple(libc::SIGPIPE, true);

@@ -1,7 +1,7 @@
 //! Ids, capabilities and what keeps a process from gaining more.
 
 use crate::process::prctl;
-use crate::{Errno, Result, sys};
+use crate::{Errno, OwnedFd, Result, sys};
 
 /// setresuid(2), this thread only (which is what a child of clone3 has)
 pub fn setresuid(uid: u32) -> Result<()> {
@@ -90,9 +90,9 @@ pub fn set_no_new_privs() -> Result<()> {
     unsafe { prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0) }.map(drop)
 }
 
-/// seccomp(2), SECCOMP_SET_MODE_FILTER; the listener's descriptor if one was asked
-/// for, else 0. An instruction is a `struct sock_filter` as a u64.
-pub fn seccomp_set_filter(filter: &[u64], flags: u32) -> Result<i32> {
+/// seccomp(2), SECCOMP_SET_MODE_FILTER; the listener if one was asked for. An instruction is a `struct sock_filter` as a u64.
+pub fn seccomp_set_filter(filter: &[u64], flags: u32) -> Result<Option<OwnedFd>> {
+    const NEW_LISTENER: u32 = 1 << 3;
     #[repr(C)]
     struct Prog {
         len: u16,
@@ -102,5 +102,7 @@ pub fn seccomp_set_filter(filter: &[u64], flags: u32) -> Result<i32> {
     let len = u16::try_from(filter.len()).map_err(|_| Errno::EINVAL)?;
     let prog = Prog { len, filter: filter.as_ptr() };
     // SAFETY: prog has the layout of struct sock_fprog and outlives the call.
-    unsafe { sys!(libc::SYS_seccomp, 1, flags, &raw const prog) }.map(|n| n as i32)
+    let done = unsafe { sys!(libc::SYS_seccomp, 1, flags, &raw const prog) }?;
+    // Without one it is 0, or with SECCOMP_FILTER_FLAG_TSYNC a thread.
+    Ok((flags & NEW_LISTENER != 0).then(|| OwnedFd::new(done)))
 }

@@ -14,7 +14,9 @@ pub mod bpf;
 #[cfg(feature = "std")]
 pub mod entry;
 mod errno;
+pub mod fd;
 pub mod fs;
+pub mod handed;
 #[cfg(all(feature = "std", target_env = "musl"))]
 pub mod heap;
 pub mod identity;
@@ -23,8 +25,6 @@ pub mod loopdev;
 pub mod mem;
 pub mod mount;
 pub mod net;
-#[cfg(feature = "std")]
-pub mod owned;
 pub mod plain;
 pub mod process;
 #[cfg(feature = "program")]
@@ -37,7 +37,7 @@ pub mod tty;
 pub mod window;
 
 pub use errno::{Errno, Result};
-pub use fs::Fd;
+pub use fd::{Fd, OwnedFd};
 pub use libc;
 
 /// Calls the kernel with up to six integer arguments.

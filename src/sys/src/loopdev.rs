@@ -28,15 +28,15 @@ struct LoopConfig {
 }
 
 /// ioctl(LOOP_CTL_GET_FREE): the number of an unused device, made if need be.
-pub fn loop_ctl_get_free(control: Fd) -> Result<u32> {
+pub fn loop_ctl_get_free(control: Fd<'_>) -> Result<u32> {
     // SAFETY: no memory is passed.
-    unsafe { sys!(libc::SYS_ioctl, control.0, LOOP_CTL_GET_FREE, 0) }.map(|n| n as u32)
+    unsafe { sys!(libc::SYS_ioctl, control.number(), LOOP_CTL_GET_FREE, 0) }.map(|n| n as u32)
 }
 
 /// ioctl(LOOP_CONFIGURE), Linux 5.8: makes `device` show `file`, with `LO_FLAGS_*`.
-pub fn loop_configure(device: Fd, file: Fd, flags: u32) -> Result<()> {
+pub fn loop_configure(device: Fd<'_>, file: Fd<'_>, flags: u32) -> Result<()> {
     let config = LoopConfig {
-        fd: file.0 as u32,
+        fd: file.number() as u32,
         block_size: 0,
         numbers: [0; 5],
         words: [0, 0, 0, flags],
@@ -47,5 +47,5 @@ pub fn loop_configure(device: Fd, file: Fd, flags: u32) -> Result<()> {
         reserved: [0; 8],
     };
     // SAFETY: config is a struct loop_config and outlives the call.
-    unsafe { sys!(libc::SYS_ioctl, device.0, LOOP_CONFIGURE, &raw const config) }.map(drop)
+    unsafe { sys!(libc::SYS_ioctl, device.number(), LOOP_CONFIGURE, &raw const config) }.map(drop)
 }

@@ -8,7 +8,7 @@ use crate::{Errno, Fd, Result, sys};
 /// # Errors
 /// EPERM for a file that could still be written to or cut: what is mapped would change. EINVAL for one that is
 /// not longer than `offset`. Else mmap(2)'s.
-pub fn map_sealed_at(at: usize, fd: Fd, offset: usize) -> Result<&'static mut [u8]> {
+pub fn map_sealed_at(at: usize, fd: Fd<'_>, offset: usize) -> Result<&'static mut [u8]> {
     const FIXED: i32 = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK;
     if crate::fs::seals(fd)? & FIXED != FIXED {
         return Err(Errno::EPERM);
@@ -23,7 +23,7 @@ pub fn map_sealed_at(at: usize, fd: Fd, offset: usize) -> Result<&'static mut [u
             len,
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_FIXED_NOREPLACE,
-            fd.0,
+            fd.number(),
             offset
         )
     }?;

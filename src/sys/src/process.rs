@@ -2,84 +2,110 @@
 
 use core::ffi::{CStr, c_char};
 
-use crate::{Errno, Fd, Result, sys};
+use crate::{Errno, Fd, OwnedFd, Result, sys};
 
 /// clone3(2): reset all handled signals in the child (Linux 5.5). The libc
 /// crate types the constant too narrowly.
 pub const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 /// clone3(2): start the child in the cgroup of `cgroup` (Linux 5.7).
-pub const CLONE_INTO_CGROUP: u64 = 1 << 33;
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
+/// What is asked of clone3(2).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CloneArgs<'fd> {
+    /// `CLONE_*` flags; those that share memory or descriptors are refused here.
+    pub flags: u64,
+    /// Signal sent to the parent on exit.
+    pub exit_signal: u64,
+    /// Directory of the cgroup that the child is born in (Linux 5.7); its parent's without one.
+    pub cgroup: Option<Fd<'fd>>,
+}
 
 /// `struct clone_args` (clone3(2), Linux 5.7 with `cgroup`).
 #[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CloneArgs {
-    /// `CLONE_*` flags; those that share memory are refused here.
-    pub flags: u64,
-    /// Where `CLONE_PIDFD` puts the descriptor; set by [`clone3`].
-    pub pidfd: u64,
-    /// Unused here.
-    pub child_tid: u64,
-    /// Unused here.
-    pub parent_tid: u64,
-    /// Signal sent to the parent on exit.
-    pub exit_signal: u64,
-    /// Unused here: the child gets a copy of the parent's memory.
-    pub stack: u64,
-    /// Unused here.
-    pub stack_size: u64,
-    /// Unused here.
-    pub tls: u64,
-    /// Unused here.
-    pub set_tid: u64,
-    /// Unused here.
-    pub set_tid_size: u64,
-    /// Directory of the cgroup, for `CLONE_INTO_CGROUP`.
-    pub cgroup: u64,
+#[derive(Default)]
+struct RawArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
 }
 
 /// Which side of a clone3 the caller finds itself on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Side {
-    /// The child, with a copy of the caller's memory.
+    /// The child, with a copy of the caller's memory and of its descriptors.
     Child,
-    /// The parent: the child's pid, and a pidfd if `CLONE_PIDFD` was given.
+    /// The parent: the child's pid, and its pidfd.
     Parent {
         /// The child's pid in the caller's pid namespace.
         pid: i32,
         /// Its pidfd, close-on-exec.
-        pidfd: Fd,
+        pidfd: OwnedFd,
     },
 }
 
-/// clone3(2) with the semantics of fork(2): memory is copied, never shared.
+/// clone3(2) with the semantics of fork(2): memory and descriptors are copied, never shared.
 ///
 /// # Errors
-/// EINVAL for flags that share memory; otherwise the kernel's.
-pub fn clone3(mut args: CloneArgs) -> Result<Side> {
-    const SHARING: u64 =
-        (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_THREAD | libc::CLONE_SETTLS) as u64;
-    if args.flags & SHARING != 0 || args.stack != 0 {
-        return Err(Errno::EINVAL);
-    }
+/// EINVAL for flags that share them; otherwise the kernel's.
+pub fn clone3(args: CloneArgs<'_>) -> Result<Side> {
     let mut pidfd: i32 = -1;
-    args.pidfd = &raw mut pidfd as u64;
-    // SAFETY: args and pidfd outlive the call; the child has its own copy of
-    // the stack, as after fork(2), since no memory is shared.
-    let pid = unsafe { sys!(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) }?;
+    let pid = clone(args, Some(&mut pidfd))?;
     if pid == 0 {
         return Ok(Side::Child);
     }
-    Ok(Side::Parent { pid: pid as i32, pidfd: Fd(pidfd) })
+    Ok(Side::Parent { pid: pid as i32, pidfd: OwnedFd::new(pidfd as usize) })
+}
+
+/// As [`clone3`], without a pidfd: the child's pid, none in the child.
+///
+/// # Errors
+/// As [`clone3`].
+pub fn clone3_by_pid(args: CloneArgs<'_>) -> Result<Option<i32>> {
+    clone(args, None).map(|pid| (pid != 0).then_some(pid as i32))
+}
+
+fn clone(args: CloneArgs<'_>, pidfd: Option<&mut i32>) -> Result<usize> {
+    const SHARING: u64 = (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_THREAD | libc::CLONE_FILES) as u64;
+    // What these do goes by addresses and descriptors that are set here or not at all.
+    const SET_HERE: u64 = (libc::CLONE_SETTLS
+        | libc::CLONE_PIDFD
+        | libc::CLONE_PARENT_SETTID
+        | libc::CLONE_CHILD_SETTID
+        | libc::CLONE_CHILD_CLEARTID) as u64
+        | CLONE_INTO_CGROUP;
+    if args.flags & (SHARING | SET_HERE) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut raw = RawArgs { flags: args.flags, exit_signal: args.exit_signal, ..RawArgs::default() };
+    if let Some(pidfd) = pidfd {
+        raw.flags |= libc::CLONE_PIDFD as u64;
+        raw.pidfd = core::ptr::from_mut(pidfd) as u64;
+    }
+    if let Some(cgroup) = args.cgroup {
+        raw.flags |= CLONE_INTO_CGROUP;
+        raw.cgroup = cgroup.number() as u64;
+    }
+    // SAFETY: raw and pidfd outlive the call; the child has its own copy of
+    // the stack, as after fork(2), since no memory is shared.
+    unsafe { sys!(libc::SYS_clone3, &raw const raw, size_of::<RawArgs>()) }
 }
 
 /// execveat(2) of an open file, with a name and one argument, and an empty environment.
-pub fn execveat(fd: Fd, name: &CStr, argument: &CStr) -> Errno {
+pub fn execveat(fd: Fd<'_>, name: &CStr, argument: &CStr) -> Errno {
     let argv = [name.as_ptr(), argument.as_ptr(), core::ptr::null()];
     let envp: [*const c_char; 1] = [core::ptr::null()];
     // SAFETY: both arrays end in a null pointer, and the strings outlive the call.
     match unsafe {
-        sys!(libc::SYS_execveat, fd.0, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH)
+        sys!(libc::SYS_execveat, fd.number(), c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH)
     } {
         Ok(_) => Errno::EPROTO,
         Err(e) => e,
@@ -108,9 +134,9 @@ pub fn exit(code: i32) -> ! {
 }
 
 /// setns(2); a namespace's descriptor, or a pidfd with several flags (Linux 5.8).
-pub fn setns(fd: Fd, flags: u64) -> Result<()> {
+pub fn setns(fd: Fd<'_>, flags: u64) -> Result<()> {
     // SAFETY: no memory is passed.
-    unsafe { sys!(libc::SYS_setns, fd.0, flags) }.map(drop)
+    unsafe { sys!(libc::SYS_setns, fd.number(), flags) }.map(drop)
 }
 
 /// unshare(2)
@@ -144,21 +170,21 @@ pub fn kill(pid: i32, signal: i32) -> Result<()> {
 }
 
 /// pidfd_open(2), Linux 5.3
-pub fn pidfd_open(pid: i32) -> Result<Fd> {
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: no memory is passed.
-    unsafe { sys!(libc::SYS_pidfd_open, pid, 0) }.map(|n| Fd(n as i32))
+    unsafe { sys!(libc::SYS_pidfd_open, pid, 0) }.map(OwnedFd::new)
 }
 
 /// pidfd_send_signal(2), Linux 5.1
-pub fn pidfd_send_signal(pidfd: Fd, signal: i32) -> Result<()> {
+pub fn pidfd_send_signal(pidfd: Fd<'_>, signal: i32) -> Result<()> {
     // SAFETY: the null siginfo is allowed.
-    unsafe { sys!(libc::SYS_pidfd_send_signal, pidfd.0, signal, 0, 0) }.map(drop)
+    unsafe { sys!(libc::SYS_pidfd_send_signal, pidfd.number(), signal, 0, 0) }.map(drop)
 }
 
 /// pidfd_getfd(2), Linux 5.6: a copy of another process's descriptor.
-pub fn pidfd_getfd(pidfd: Fd, target: i32) -> Result<Fd> {
+pub fn pidfd_getfd(pidfd: Fd<'_>, target: i32) -> Result<OwnedFd> {
     // SAFETY: no memory is passed.
-    unsafe { sys!(libc::SYS_pidfd_getfd, pidfd.0, target, 0) }.map(|n| Fd(n as i32))
+    unsafe { sys!(libc::SYS_pidfd_getfd, pidfd.number(), target, 0) }.map(OwnedFd::new)
 }
 
 /// How a child ended (waitid(2)).
@@ -172,12 +198,12 @@ pub enum Exit {
 
 /// waitid(2) for the exit of a child named by its pidfd (P_PIDFD, Linux 5.4),
 /// whatever signal it was cloned with; `None` with `WNOHANG` while it lives.
-pub fn waitid_pidfd(pidfd: Fd, flags: i32) -> Result<Option<Exit>> {
+pub fn waitid_pidfd(pidfd: Fd<'_>, flags: i32) -> Result<Option<Exit>> {
     // SAFETY: an all-zero siginfo is valid.
     let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
     let flags = flags | libc::WEXITED | libc::__WALL;
     // SAFETY: info is writable.
-    unsafe { sys!(libc::SYS_waitid, libc::P_PIDFD, pidfd.0, &raw mut info, flags, 0) }?;
+    unsafe { sys!(libc::SYS_waitid, libc::P_PIDFD, pidfd.number(), &raw mut info, flags, 0) }?;
     // SAFETY: waitid filled the child fields, or left them zero.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
     Ok(match (pid, info.si_code) {
@@ -233,10 +259,10 @@ pub fn sigsetmask(mask: u64) -> Result<()> {
 }
 
 /// signalfd4(2): a new descriptor, close-on-exec and non-blocking; bit n-1 is signal n.
-pub fn signalfd(mask: u64) -> Result<Fd> {
+pub fn signalfd(mask: u64) -> Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: mask outlives the call; 8 is the kernel's size of a signal set.
-    unsafe { sys!(libc::SYS_signalfd4, -1i32, &raw const mask, 8, flags) }.map(|fd| Fd(fd as i32))
+    unsafe { sys!(libc::SYS_signalfd4, -1i32, &raw const mask, 8, flags) }.map(OwnedFd::new)
 }
 
 /// rt_sigaction(2) to SIG_DFL or SIG_IGN, without flags

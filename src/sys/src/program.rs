@@ -3,14 +3,16 @@
 
 use core::ffi::{CStr, c_char};
 
-/// Defines `_start`, which calls a `fn(Option<&'static CStr>) -> !` with the
-/// program's first argument.
+/// Defines `_start`, which calls a `fn(Option<&'static CStr>, Start) -> !` with the
+/// program's first argument, and what it was started with ([`Start`](crate::handed::Start)).
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
         extern "C" fn _krun_main(stack: *const usize) -> ! {
             // SAFETY: `_start` passes the stack pointer that the kernel started the program with.
-            $main(unsafe { $crate::program::first_argument(stack) })
+            let argument = unsafe { $crate::program::first_argument(stack) };
+            // SAFETY: this is the first code of the program, which nothing else calls.
+            $main(argument, unsafe { $crate::handed::Start::new() })
         }
         #[cfg(target_arch = "x86_64")]
         ::core::arch::global_asm!(

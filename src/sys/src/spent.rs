@@ -2,10 +2,9 @@
 
 extern crate std;
 
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
-use crate::Fd;
-use crate::fs::{close, close_range};
+use crate::fs::close_range;
 
 /// How many are kept. A limit of open files (RLIMIT_NOFILE) has room for them.
 const ROOM: usize = 24;
@@ -37,8 +36,9 @@ impl Spent {
         let (Some(&first), Some(&last)) = (fds.iter().min(), fds.iter().max()) else { return };
         // Distinct numbers, all of them ours: as many as the range has, or there are others in between.
         let whole = usize::try_from(last - first).is_ok_and(|width| width + 1 == fds.len());
-        if !whole || close_range(first.unsigned_abs(), last.unsigned_abs(), 0).is_err() {
-            fds.iter().for_each(|&fd| close(Fd(fd)));
+        if !whole || close_range(first.unsigned_abs(), last.unsigned_abs()).is_err() {
+            // SAFETY: `add` was given the owner of each, and `count` says that they are gone.
+            fds.iter().for_each(|&fd| drop(unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
 }

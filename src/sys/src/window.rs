@@ -23,7 +23,7 @@ mod guard {
     fn check() {
         if CLOSED.try_with(Cell::get).unwrap_or(false) {
             let text = b"krun: allocation between clone3 and exec\n";
-            let _ = crate::fs::write(crate::Fd(2), text);
+            let _ = crate::fs::write(crate::Fd::STDERR, text);
             std::process::abort();
         }
     }

@@ -5,7 +5,6 @@
 //! so that the first match counts.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsRawFd;
 
 use krun_sys::bpf::{self, Insn, ProgFd};
 use nix::errno::Errno;
@@ -198,7 +197,7 @@ impl Cgroup {
             }
             Ok(prog) => prog,
         };
-        let dir = self.dir.as_raw_fd();
+        let dir = krun_sys::Fd::of(&self.dir);
         // Linux 5.6 can swap one program; several (systemd adds its own), or
         // an older kernel: the new one first, so that no gap opens.
         if let [one] = old.as_slice()
@@ -217,13 +216,13 @@ impl Cgroup {
     /// The device programs on this cgroup that we may touch.
     fn attached(&self) -> Vec<ProgFd> {
         let mut ids = [0; 64];
-        let count = bpf::prog_query(self.dir.as_raw_fd(), &mut ids).unwrap_or(0);
+        let count = bpf::prog_query(krun_sys::Fd::of(&self.dir), &mut ids).unwrap_or(0);
         let ids = ids.iter().take(count);
         ids.filter_map(|id| bpf::prog_get_fd_by_id(*id).ok()).collect()
     }
 
     fn detach(&self, prog: &ProgFd) -> Result<(), CgroupError> {
-        bpf::prog_detach(self.dir.as_raw_fd(), prog)
+        bpf::prog_detach(krun_sys::Fd::of(&self.dir), prog)
             .map_err(|errno| self.bpf_error("BPF_PROG_DETACH", errno_of(errno), String::new()))
     }
 

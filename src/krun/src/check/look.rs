@@ -5,8 +5,8 @@ use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
+use krun_sys::Fd;
 use krun_sys::fs::{OpenHow, Stat, faccessat2, fstat, openat, openat2};
-use krun_sys::{Fd, owned};
 use nix::errno::Errno;
 use nix::libc;
 
@@ -27,8 +27,8 @@ impl Found {
         let flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
         let resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
         let how = OpenHow { flags, mode: 0, resolve };
-        let fd = openat2(Fd(root.as_raw_fd()), &name, how).and_then(owned::own).map_err(errno)?;
-        let stat = fstat(Fd(fd.as_raw_fd())).map_err(errno)?;
+        let fd = openat2(Fd::of(root), &name, how).map(OwnedFd::from).map_err(errno)?;
+        let stat = fstat(Fd::of(&fd)).map_err(errno)?;
         Ok(Self { fd, stat })
     }
 
@@ -61,10 +61,10 @@ impl Found {
         if self.special().is_some() {
             return None;
         }
-        faccessat2(Fd(self.fd.as_raw_fd()), c"", libc::X_OK, libc::AT_EMPTY_PATH).ok()?;
+        faccessat2(Fd::of(&self.fd), c"", libc::X_OK, libc::AT_EMPTY_PATH).ok()?;
         // By the descriptor: the name may mean another file by now.
         let name = CString::new(format!("/proc/self/fd/{}", self.fd.as_raw_fd())).ok()?;
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
-        openat(Fd::CWD, &name, flags, 0).and_then(owned::own).ok().map(File::from)
+        openat(Fd::CWD, &name, flags, 0).ok().map(|fd| File::from(OwnedFd::from(fd)))
     }
 }

@@ -172,10 +172,7 @@ fn mounts(bundle: &Bundle) -> Vec<Finding> {
 fn is_unknown_file_system(kind: &str) -> bool {
     let Ok(name) = std::ffi::CString::new(kind) else { return true };
     match krun_sys::mount::fsopen(&name) {
-        Ok(fd) => {
-            krun_sys::fs::close(fd);
-            false
-        }
+        Ok(_) => false,
         Err(errno) => errno == krun_sys::Errno::ENODEV && kind != "cgroup",
     }
 }

@@ -73,7 +73,7 @@ fn look_at<T>(listing: &Listing, slots: &mut [Slot<T>], show: &impl Fn(&Head, St
     for slot in slots.iter_mut().filter(|slot| slot.seen.is_none()) {
         let mut look = || {
             let head = listing.head(&slot.id, &mut bytes, &mut spent)?;
-            let alive = head.identity().open().and_then(PidFd::into_fd).map(|fd| spent.add(fd)).is_ok();
+            let alive = head.identity().open().map(PidFd::into_fd).map(|fd| spent.add(fd)).is_ok();
             let frozen = |cgroup: &_| freezers.is_frozen(cgroup, &mut spent);
             let status = status_of(&head, alive, frozen, || listing.has_gate(&slot.id))?;
             Ok(show(&head, status))

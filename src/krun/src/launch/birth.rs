@@ -4,8 +4,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use krun_spawner::parent::Spawned;
 use krun_spawner::plan::Fds;
+use krun_sys::Fd;
 use krun_sys::process::Exit;
-use krun_sys::{Fd, owned};
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use oci_spec::runtime::{Hook, Hooks, LinuxNamespaceType, LinuxResources};
@@ -107,7 +107,7 @@ impl Launch<'_> {
         };
         let frozen = plan::build(&request)?;
         timing.mark("plan");
-        let born_in = cgroup.as_ref().map_or(Fd::NONE, |cgroup| Fd(cgroup.dir().as_raw_fd()));
+        let born_in = cgroup.as_ref().map(|cgroup| cgroup.dir().into());
         let mut born = Born {
             limits: spec.process().as_ref().map(|p| Limits::new(p, frozen.view().plan)).unwrap_or_default(),
             maps,
@@ -127,7 +127,7 @@ impl Launch<'_> {
                 Joins::Born
             },
             console: None,
-            hook_output: output.as_ref().map_or(Fd::NONE, |output| Fd(output.fd())),
+            hook_output: output.as_ref().map(Output::fd),
             size: Terminal::size().filter(|_| self.mode == Command::RunForeground),
             status: "creating",
             sources: Some(trees::Sources { spec, bundle: &self.bundle.dir }),
@@ -158,7 +158,7 @@ impl Launch<'_> {
         Fds {
             socket,
             gate: gate.map_or(-1, AsRawFd::as_raw_fd),
-            hook_output: output.map_or(-1, Output::fd),
+            hook_output: output.map_or(-1, Output::number),
             stdio: self.options.io.stdio,
             preserve: self.handed.count,
             reserved: 0,
@@ -171,11 +171,10 @@ impl Launch<'_> {
         state: State,
         console: Option<OwnedFd>,
     ) -> Result<Created, LaunchError> {
-        let pidfd =
-            owned::own(spawned.pidfd).map_err(|e| LaunchError::call("keep the pidfd", "pidfd_open", e.0))?;
+        let pidfd = spawned.pidfd.into();
         let mut created = Created { pid: spawned.pid, pidfd, console, notify: None, state, dir: None };
         if let Err(error) = self.deliver(&mut created) {
-            let pidfd = Fd(created.pidfd.as_raw_fd());
+            let pidfd = Fd::of(&created.pidfd);
             let _ = krun_sys::process::pidfd_send_signal(pidfd, nix::libc::SIGKILL);
             let _ = krun_sys::process::waitid_pidfd(pidfd, 0);
             return Err(error);
@@ -192,7 +191,7 @@ impl Launch<'_> {
         }
         let Some(Ok(1..)) = cgroup.map(Cgroup::oom_kills) else { return Ok(()) };
         // The killer counts before the victim is gone.
-        let pidfd = Fd(created.pidfd.as_raw_fd());
+        let pidfd = Fd::of(&created.pidfd);
         let _ = krun_sys::fs::poll(pidfd, nix::libc::POLLIN, 2000);
         let look = nix::libc::WNOHANG | nix::libc::WNOWAIT;
         match krun_sys::process::waitid_pidfd(pidfd, look) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use krun_spawner::parent::Host;
-use krun_sys::{Errno, Fd, window};
+use krun_sys::{Errno, Fd, OwnedFd as Opened, window};
 use oci_spec::runtime::{Hook, LinuxResources};
 
 use super::idmap::Maps;
@@ -39,7 +39,7 @@ pub struct Born<'a> {
     /// The terminal's master, once the child has made it.
     pub console: Option<OwnedFd>,
     /// What takes the output of startContainer hooks; none where nobody reads it.
-    pub hook_output: Fd,
+    pub hook_output: Option<Fd<'a>>,
     /// The size that the terminal gets before the program can look at it: the
     /// caller's, in the foreground.
     pub size: Option<(u16, u16)>,
@@ -119,7 +119,7 @@ fn pause<T>(work: impl FnOnce() -> T) -> T {
 impl Host for Born<'_> {
     type Error = LaunchError;
 
-    fn born(&mut self, pid: i32, pidfd: Fd) {
+    fn born(&mut self, pid: i32, pidfd: Fd<'_>) {
         self.state.head.set_identity(Identity::of(pid, pidfd));
     }
 
@@ -155,15 +155,15 @@ impl Host for Born<'_> {
         Ok(())
     }
 
-    fn tree(&mut self, pid: i32, index: u32) -> Result<Fd, LaunchError> {
+    fn tree(&mut self, pid: i32, index: u32) -> Result<Opened, LaunchError> {
         pause(|| {
             let wanted = self.sources.as_ref().ok_or(LaunchError::Usage("exec mounts nothing"))?;
-            wanted.open_in_namespace_of(pid, index as usize)
+            wanted.open_in_namespace_of(pid, index as usize).map(Opened::from)
         })
     }
 
-    fn hook_output(&mut self) -> Result<Fd, LaunchError> {
-        krun_sys::fs::dup(self.hook_output).map_err(|Errno(errno)| {
+    fn hook_output(&mut self) -> Result<Opened, LaunchError> {
+        self.hook_output.ok_or(Errno::EBADF).and_then(krun_sys::fs::dup).map_err(|Errno(errno)| {
             window::leave();
             LaunchError::call("pass the file for the hooks' output on", "fcntl", errno)
         })
@@ -197,33 +197,25 @@ impl Host for Born<'_> {
         })
     }
 
-    fn console(&mut self, master: Fd, _number: u32) -> Result<(), LaunchError> {
+    fn console(&mut self, master: Opened, _number: u32) -> Result<(), LaunchError> {
         if let Some((rows, columns)) = self.size {
-            let _ = krun_sys::tty::set_winsize(master, rows, columns);
+            let _ = krun_sys::tty::set_winsize(master.as_fd(), rows, columns);
         }
-        match krun_sys::owned::own(master) {
-            Ok(fd) => {
-                if self.stays {
-                    // Now, before anything is written. A terminal that refuses still works.
-                    let _ = clear_onlcr(&fd);
-                }
-                self.console = Some(fd);
-            }
-            Err(Errno(errno)) => {
-                window::leave();
-                return Err(LaunchError::call("receive the terminal", "recvmsg", errno));
-            }
+        let master = OwnedFd::from(master);
+        if self.stays {
+            // Now, before anything is written. A terminal that refuses still works.
+            let _ = clear_onlcr(&master);
         }
+        self.console = Some(master);
         Ok(())
     }
 
-    fn listener(&mut self, pidfd: Fd, fd: i32) -> Result<(), LaunchError> {
+    fn listener(&mut self, pidfd: Fd<'_>, fd: i32) -> Result<(), LaunchError> {
         pause(|| {
             let Some(agent) = &self.agent else { return Ok(()) };
             let failed = |Errno(errno)| LaunchError::call("take the seccomp listener", "pidfd_getfd", errno);
             let listener = krun_sys::process::pidfd_getfd(pidfd, fd).map_err(failed)?;
-            let listener = krun_sys::owned::own(listener).map_err(failed)?;
-            agent.send(&listener, self.state.head.pid, &self.state, self.status)
+            agent.send(&listener.into(), self.state.head.pid, &self.state, self.status)
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 
 use krun_spawner::plan::Fds;
-use krun_sys::{Fd, owned};
+use krun_sys::Fd;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
@@ -117,8 +117,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         reset_thp: options.io.reset_thp,
     };
     let frozen = plan::build_exec(&request)?;
-    let born_dir =
-        cgroup.as_ref().filter(|_| born_in).map_or(Fd::NONE, |cgroup| Fd(cgroup.dir().as_raw_fd()));
+    let born_dir = cgroup.as_ref().filter(|_| born_in).map(|cgroup| cgroup.dir().into());
     timing.mark("plan");
     let agent = state.details.agent.clone();
     // The record's pid becomes the new process's.
@@ -135,7 +134,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         },
         agent,
         console: None,
-        hook_output: Fd::NONE,
+        hook_output: None,
         size: Terminal::size().filter(|_| !options.detach && !options.io.return_console),
         status: "running",
         sources: None,
@@ -150,11 +149,9 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
         spawned.map_err(|error| error.explained(|| diagnose(&wanted, first, &init)))?
     };
     born.timing.mark("spawn");
-    let pidfd =
-        owned::own(spawned.pidfd).map_err(|e| LaunchError::call("keep the pidfd", "pidfd_open", e.0))?;
-    let mut executed = Executed { pid: spawned.pid, pidfd, console: born.console };
+    let mut executed = Executed { pid: spawned.pid, pidfd: spawned.pidfd.into(), console: born.console };
     if let Err(error) = hand_over(options, &mut executed) {
-        let pidfd = Fd(executed.pidfd.as_raw_fd());
+        let pidfd = Fd::of(&executed.pidfd);
         let _ = krun_sys::process::pidfd_send_signal(pidfd, nix::libc::SIGKILL);
         let _ = krun_sys::process::waitid_pidfd(pidfd, 0);
         return Err(error);
@@ -177,7 +174,7 @@ fn diagnose(process: &Process, pid: i32, init: &OwnedFd) -> Option<ExecFault> {
 
 /// Whether the process has not been reaped: its pid is its own then.
 fn is_there(process: &OwnedFd) -> bool {
-    krun_sys::process::pidfd_send_signal(Fd(process.as_raw_fd()), 0).is_ok()
+    krun_sys::process::pidfd_send_signal(Fd::of(process), 0).is_ok()
 }
 
 /// `exec` on the command line: in the foreground the exit code of the process
@@ -197,7 +194,7 @@ pub fn exec_wait(options: &ExecOptions) -> Result<u8, LaunchError> {
 /// The container's init, verified to be the one in the state: a pid alone may
 /// have been reused.
 fn open_init(state: &State) -> Result<OwnedFd, LaunchError> {
-    let init = state.head.identity().open().and_then(PidFd::into_fd);
+    let init = state.head.identity().open().map(PidFd::into_fd);
     init.map_err(|_| LaunchError::Status("cannot exec in a stopped container".to_owned()))
 }
 

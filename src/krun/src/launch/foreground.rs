@@ -1,10 +1,9 @@
 //! krun in the foreground: signals go to the process, its terminal to ours, and
 //! its exit code becomes krun's.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use krun_sys::Fd;
-use krun_sys::owned::own;
 use krun_sys::process::{Exit, pidfd_send_signal, signalfd, sigsetmask, waitid_pidfd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -29,8 +28,7 @@ impl Signals {
     pub fn block() -> Result<Signals, LaunchError> {
         sigsetmask(ALL).map_err(|e| LaunchError::call("block signals", "rt_sigprocmask", e.0))?;
         signalfd(ALL)
-            .and_then(own)
-            .map(Signals)
+            .map(|fd| Signals(fd.into()))
             .map_err(|e| LaunchError::call("read signals", "signalfd", e.0))
     }
 
@@ -89,7 +87,7 @@ pub fn attend(
             terminal.copy(ready.get(3..).unwrap_or_default());
         }
         if ended {
-            let exit = waitid_pidfd(Fd(pidfd.as_raw_fd()), 0)
+            let exit = waitid_pidfd(Fd::of(pidfd), 0)
                 .map_err(|e| LaunchError::call("wait for the process", "waitid", e.0))?;
             if let Some(terminal) = &mut terminal {
                 terminal.drain();
@@ -132,7 +130,7 @@ fn pass_on(signals: &Signals, pid: i32, pidfd: &OwnedFd, terminal: Option<&Termi
             // From our terminal: its foreground group has got it already.
             Ok(Signal::SIGTTIN | Signal::SIGTTOU) => {}
             _ => {
-                let _ = pidfd_send_signal(Fd(pidfd.as_raw_fd()), number);
+                let _ = pidfd_send_signal(Fd::of(pidfd), number);
             }
         }
     }

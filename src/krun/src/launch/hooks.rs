@@ -104,8 +104,8 @@ fn wait(child: &mut std::process::Child, seconds: i64) -> Result<Option<std::pro
     }
     let pid = i32::try_from(child.id()).unwrap_or(-1);
     let pidfd = krun_sys::process::pidfd_open(pid).map_err(|e| format!("pidfd_open: errno {}", e.0))?;
-    let ended = krun_sys::fs::poll(pidfd, libc::POLLIN, seconds.saturating_mul(1000)).unwrap_or(0);
-    krun_sys::fs::close(pidfd);
+    let ended = krun_sys::fs::poll(pidfd.as_fd(), libc::POLLIN, seconds.saturating_mul(1000)).unwrap_or(0);
+    drop(pidfd);
     if ended == 0 {
         let _ = child.kill();
         let _ = child.wait();
@@ -135,10 +135,16 @@ impl Output {
         Ok(Some(Output(file.into())))
     }
 
+    /// Its descriptor's number, for the plan.
+    #[must_use]
+    pub fn number(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
     /// Its descriptor.
     #[must_use]
-    pub fn fd(&self) -> i32 {
-        self.0.as_raw_fd()
+    pub fn fd(&self) -> krun_sys::Fd<'_> {
+        krun_sys::Fd::of(&self.0)
     }
 
     /// All that was written.

@@ -26,7 +26,7 @@ pub fn inherited(preserve: u32) -> Result<Inherited, LaunchError> {
     for at in 0..count {
         let fd = i32::try_from(at).unwrap_or(i32::MAX).saturating_add(3);
         // What krun itself has opened by now (the log, the pidfd of a container's init) is close-on-exec.
-        if krun_sys::fs::is_cloexec(krun_sys::Fd(fd)) != Ok(false) {
+        if krun_sys::fs::is_cloexec(fd) != Ok(false) {
             return Err(LaunchError::Preserve { fd: fd - 3, count });
         }
     }

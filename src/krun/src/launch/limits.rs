@@ -63,7 +63,5 @@ fn set_oom_score(pid: i32, score: i32) -> krun_sys::Result<()> {
     let len = 12 - rest.len();
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::EINVAL)?;
     let fd = krun_sys::fs::openat(krun_sys::Fd::CWD, path, libc::O_WRONLY | libc::O_CLOEXEC, 0)?;
-    let written = krun_sys::fs::write(fd, text.get(..len).unwrap_or_default());
-    krun_sys::fs::close(fd);
-    written.map(drop)
+    krun_sys::fs::write(fd.as_fd(), text.get(..len).unwrap_or_default()).map(drop)
 }

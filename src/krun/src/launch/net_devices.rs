@@ -73,7 +73,7 @@ fn inside(
 ) -> Result<(), LaunchError> {
     let done = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            krun_sys::process::setns(as_fd(namespace), NEWNET)
+            krun_sys::process::setns(krun_sys::Fd::of(namespace), NEWNET)
                 .map_err(|e| failed(path, "join the network namespace", "setns", e.0))?;
             work()
         });
@@ -96,10 +96,6 @@ fn is_free(device: &Device, path: &str) -> Result<(), LaunchError> {
 
 /// CLONE_NEWNET
 const NEWNET: u64 = 0x4000_0000;
-
-fn as_fd(fd: &OwnedFd) -> krun_sys::Fd {
-    krun_sys::Fd(std::os::fd::AsRawFd::as_raw_fd(fd))
-}
 
 fn failed(name: &str, what: &str, call: &'static str, errno: i32) -> LaunchError {
     LaunchError::NetDevice {

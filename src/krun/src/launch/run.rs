@@ -1,6 +1,6 @@
 //! `run`: create and start in one, and, in the foreground, to the very end.
 
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::AsFd as _;
 
 use super::create::{Command, launch};
 use super::{LaunchError, RunOptions, foreground, hooks};
@@ -22,7 +22,7 @@ pub fn run(options: &RunOptions) -> Result<u8, LaunchError> {
         state.details.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()).unwrap_or_default();
     let started = hooks::run("poststart", poststart, &state, "running");
     if started.is_err() {
-        let pidfd = krun_sys::Fd(created.pidfd.as_raw_fd());
+        let pidfd = krun_sys::Fd::of(&created.pidfd);
         let _ = krun_sys::process::pidfd_send_signal(pidfd, nix::libc::SIGKILL);
     }
     let Some(watch) = watch else {

@@ -1,9 +1,9 @@
 //! The call of the spawner.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use krun_spawner::parent::{self, Spawn, Spawned};
-use krun_sys::{Fd, owned, socket, window};
+use krun_sys::{Fd, socket, window};
 
 use super::born::Born;
 use super::hooks::Output;
@@ -14,7 +14,7 @@ use crate::plan::Frozen;
 pub(super) fn socketpair() -> Result<(OwnedFd, OwnedFd), LaunchError> {
     let failed = |e: krun_sys::Errno| LaunchError::call("make the socket to the child", "socketpair", e.0);
     let (ours, theirs) = socket::socketpair_seqpacket().map_err(failed)?;
-    Ok((owned::own(ours).map_err(failed)?, owned::own(theirs).map_err(failed)?))
+    Ok((ours.into(), theirs.into()))
 }
 
 /// Hands the plan to the spawner. From clone3 to the gate (or the program) the
@@ -22,7 +22,7 @@ pub(super) fn socketpair() -> Result<(OwnedFd, OwnedFd), LaunchError> {
 pub(super) fn spawn(
     frozen: &Frozen,
     sockets: (OwnedFd, OwnedFd),
-    cgroup: Fd,
+    cgroup: Option<Fd<'_>>,
     born: &mut Born<'_>,
     output: Option<&Output>,
 ) -> Result<Spawned, LaunchError> {
@@ -31,10 +31,10 @@ pub(super) fn spawn(
     let (ours, theirs) = sockets;
     let request = Spawn {
         view,
-        program: Fd(program.as_raw_fd()),
-        socket: Fd(ours.as_raw_fd()),
+        program: Fd::of(&program),
+        socket: Fd::of(&ours),
         // The spawner closes it, so that the socket ends with the child.
-        child_socket: Fd(std::os::fd::IntoRawFd::into_raw_fd(theirs)),
+        child_socket: theirs.into(),
         cgroup,
     };
     // The words are runc's, which its users' tools look for.
@@ -43,7 +43,7 @@ pub(super) fn spawn(
         crate::log::debug(format_args!("seccomp filter flags: {}", view.plan.seccomp.flags));
     }
     window::enter();
-    let done = parent::spawn(&request, born);
+    let done = parent::spawn(request, born);
     window::leave();
     if let Ok(spawned) = &done {
         crate::log::debug(format_args!("child process in init(): pid {}", spawned.pid));

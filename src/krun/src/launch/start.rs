@@ -57,10 +57,7 @@ pub fn start(root: &std::path::Path, id: &ContainerId) -> Result<(), LaunchError
         // runtime-spec, lifecycle: a failed poststart hook stops the container.
         let _ = init.send_signal(nix::libc::SIGKILL);
     })?;
-    match (proxy, init.into_fd()) {
-        (Some(proxy), Ok(pidfd)) => proxy.wait(pidfd.as_fd(), state.head.pid),
-        _ => Ok(()),
-    }
+    proxy.map_or(Ok(()), |proxy| proxy.wait(init.into_fd().as_fd(), state.head.pid))
 }
 
 fn stopped() -> LaunchError {

@@ -1,6 +1,6 @@
 //! The container's terminal on ours: raw mode, bytes both ways, window size.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -45,13 +45,13 @@ impl Terminal {
 
     /// Our terminal's rows and columns, if we have one.
     pub fn size() -> Option<(u16, u16)> {
-        krun_sys::tty::get_winsize(krun_sys::Fd(0)).ok()
+        krun_sys::tty::get_winsize(krun_sys::Fd::STDIN).ok()
     }
 
     /// Takes our terminal's size over.
     pub fn resize(&self) {
         if let Some((rows, columns)) = Self::size() {
-            let _ = krun_sys::tty::set_winsize(krun_sys::Fd(self.master.as_raw_fd()), rows, columns);
+            let _ = krun_sys::tty::set_winsize(krun_sys::Fd::of(&self.master), rows, columns);
         }
     }
 

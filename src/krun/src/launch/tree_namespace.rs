@@ -9,8 +9,8 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 
+use krun_sys::Fd;
 use krun_sys::mount::{OPEN_TREE_CLOEXEC, OPEN_TREE_NAMESPACE, open_tree};
-use krun_sys::{Fd, owned};
 use nix::libc;
 use oci_spec::runtime::{Hook, LinuxNamespaceType as Kind, Spec};
 
@@ -31,7 +31,7 @@ pub fn open(bundle: &Bundle, facts: &Facts, driver: Driver, no_pivot: bool) -> O
     let root = CString::new(bundle.rootfs()?.as_os_str().as_bytes()).ok()?;
     let flags = OPEN_TREE_NAMESPACE | OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE.cast_unsigned();
     // EINVAL before Linux 7.0; whatever else is wrong with the directory, the usual way says it better.
-    owned::own(open_tree(Fd::CWD, &root, flags).ok()?).ok()
+    open_tree(Fd::CWD, &root, flags).ok().map(OwnedFd::from)
 }
 
 fn suits(spec: &Spec) -> bool {

@@ -100,7 +100,7 @@ impl Sources<'_> {
         };
         let flags = (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE).cast_unsigned();
         let attr = MountAttr { propagation, ..MountAttr::default() };
-        mount_setattr(Fd(tree.as_raw_fd()), c"", flags, &attr).map_err(|Errno(errno)| {
+        mount_setattr(Fd::of(tree), c"", flags, &attr).map_err(|Errno(errno)| {
             LaunchError::call(format!("mounts[{index}]: cut it off from the host"), "mount_setattr", errno)
         })
     }
@@ -110,8 +110,7 @@ impl Sources<'_> {
     ///
     /// # Errors
     /// The source; the namespace.
-    pub fn open_in_namespace_of(&self, pid: i32, index: usize) -> Result<Fd, LaunchError> {
-        use std::os::fd::IntoRawFd as _;
+    pub fn open_in_namespace_of(&self, pid: i32, index: usize) -> Result<OwnedFd, LaunchError> {
         let mount = self.spec.mounts().as_ref().and_then(|mounts| mounts.get(index));
         let mount = mount.ok_or(LaunchError::Usage("a mount that is not in config.json"))?;
         let path = format!("/proc/{pid}/ns/mnt");
@@ -122,13 +121,12 @@ impl Sources<'_> {
                 // A thread that shares its root with others cannot change it (setns(2)).
                 process::unshare(u64::from(libc::CLONE_FS.cast_unsigned())).map_err(failed)?;
                 let mnt = u64::from(libc::CLONE_NEWNS.cast_unsigned());
-                process::setns(Fd(namespace.as_raw_fd()), mnt).map_err(failed)?;
+                process::setns(Fd::of(&namespace), mnt).map_err(failed)?;
                 self.open(mount, index)
             });
             inside.join()
         });
-        let opened = opened.unwrap_or_else(|_| Err(LaunchError::Usage("the thread that opens mounts ended")));
-        opened.map(|tree| Fd(tree.into_raw_fd()))
+        opened.unwrap_or_else(|_| Err(LaunchError::Usage("the thread that opens mounts ended")))
     }
 }
 
@@ -163,12 +161,9 @@ fn joined_user(spec: &Spec) -> Option<&Path> {
 fn map_ids(tree: &OwnedFd, maps: &OwnedFd, mount: &Mount, index: usize) -> Result<(), LaunchError> {
     let recursive = mount.options().iter().flatten().any(|option| option == "ridmap");
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    let attr = MountAttr {
-        attr_set: libc::MOUNT_ATTR_IDMAP,
-        userns_fd: u64::from(maps.as_raw_fd().cast_unsigned()),
-        ..MountAttr::default()
-    };
-    mount_setattr(Fd(tree.as_raw_fd()), c"", flags.cast_unsigned(), &attr).map_err(|Errno(errno)| {
+    let attr =
+        MountAttr { attr_set: libc::MOUNT_ATTR_IDMAP, userns: Some(Fd::of(maps)), ..MountAttr::default() };
+    mount_setattr(Fd::of(tree), c"", flags.cast_unsigned(), &attr).map_err(|Errno(errno)| {
         let hint =
             if errno == libc::EINVAL { " (this file system may not support idmapped mounts)" } else { "" };
         let what = format!("mounts[{index}] {}: map the mount's ids{hint}", mount.destination().display());
@@ -191,7 +186,7 @@ fn source(mount: &Mount, index: usize, bundle: &Path) -> Result<OwnedFd, LaunchE
     let name = CString::new(path.as_os_str().as_bytes())
         .map_err(|_| LaunchError::call(what(), "open_tree", libc::EINVAL))?;
     let fd = open_tree(Fd::CWD, &name, flags).map_err(|e| LaunchError::call(what(), "open_tree", e.0))?;
-    krun_sys::owned::own(fd).map_err(|e| LaunchError::call(what(), "open_tree", e.0))
+    Ok(fd.into())
 }
 
 /// The user namespace that carries these maps.

@@ -283,7 +283,7 @@ fn ready_ahead(buf: &PlanBuf, request: &Request<'_>, in_user: bool) -> bool {
 /// What must survive the exec of krun-init, besides the socket and the plan.
 fn inherit(buf: &mut PlanBuf, joined: &[Joined], trees: &[Tree], root: i32) {
     let fds = buf.plan.fds;
-    let mut all = vec![fds.gate, fds.hook_output];
+    let mut all = vec![fds.socket, fds.gate, fds.hook_output];
     all.extend(fds.stdio);
     all.extend(joined.iter().map(|join| join.fd));
     all.extend(trees.iter().map(|tree| tree.tree)); // -1 is left out below

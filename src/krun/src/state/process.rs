@@ -67,7 +67,7 @@ pub struct Identity {
 impl Identity {
     /// Asks the kernel. Allocates nothing.
     #[must_use]
-    pub fn of(pid: i32, pidfd: Fd) -> Self {
+    pub fn of(pid: i32, pidfd: Fd<'_>) -> Self {
         let inode = match fs::fstatfs_magic(pidfd) {
             Ok(PIDFS_MAGIC) => fs::fstat(pidfd).map_or(0, |st| st.ino),
             _ => 0,
@@ -121,8 +121,8 @@ mod tests {
         assert!(!Identity { start_time: by_time.start_time + 1, ..by_time }.is_alive());
         assert!(!Identity::default().is_alive());
         let own = krun_sys::process::pidfd_open(pid).unwrap();
-        let told = Identity::of(pid, own);
-        fs::close(own);
+        let told = Identity::of(pid, own.as_fd());
+        drop(own);
         assert!(told.is_alive());
         assert!((told.inode == 0) != (told.start_time == 0), "{told:?}");
         if told.inode != 0 {
@@ -135,11 +135,10 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let pidfd = krun_sys::process::pidfd_open(pid).unwrap();
-        let told = Identity::of(pid, pidfd);
-        fs::poll(pidfd, nix::libc::POLLIN, -1).unwrap();
+        let told = Identity::of(pid, pidfd.as_fd());
+        fs::poll(pidfd.as_fd(), nix::libc::POLLIN, -1).unwrap();
         assert!(!told.is_alive());
         child.wait().unwrap();
         assert!(!told.is_alive());
-        fs::close(pidfd);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use krun::userns::{self, UsernsError};
@@ -10,15 +10,6 @@ use krun_sys::{Fd, libc, mount};
 use nix::errno::Errno;
 
 use super::{Fault, c_path};
-
-/// A descriptor of a raw system call, closed on drop.
-pub(super) struct Raw(pub(super) Fd);
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        krun_sys::fs::close(self.0);
-    }
-}
 
 pub(super) fn fault(call: &'static str) -> impl Fn(krun_sys::Errno) -> Fault {
     move |e| Fault::Call(call, Errno::from_raw(e.0))
@@ -59,21 +50,21 @@ fn kernel_map(map: &str) -> Result<String, Fault> {
 /// Mounts `source` on `target` as the user namespace sees it.
 pub fn remount(source: &Path, target: &Path, userns: &OwnedFd, read_only: bool) -> Result<(), Fault> {
     let tree_flags = mount::OPEN_TREE_CLONE | mount::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as u32;
-    let tree = Raw(mount::open_tree(Fd::CWD, &c_path(source)?, tree_flags).map_err(fault("open_tree"))?);
+    let tree = mount::open_tree(Fd::CWD, &c_path(source)?, tree_flags).map_err(fault("open_tree"))?;
     let attr = mount::MountAttr {
         attr_set: libc::MOUNT_ATTR_IDMAP | if read_only { libc::MOUNT_ATTR_RDONLY } else { 0 },
         attr_clr: 0,
         propagation: libc::MS_PRIVATE,
-        userns_fd: userns.as_raw_fd() as u64,
+        userns: Some(Fd::of(userns)),
     };
     let flags = (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE) as u32;
-    mount::mount_setattr(tree.0, c"", flags, &attr).map_err(fault("mount_setattr"))?;
-    attach(&tree, target)
+    mount::mount_setattr(tree.as_fd(), c"", flags, &attr).map_err(fault("mount_setattr"))?;
+    attach(tree.as_fd(), target)
 }
 
 /// Attaches a detached mount at `target`.
-pub(super) fn attach(tree: &Raw, target: &Path) -> Result<(), Fault> {
+pub(super) fn attach(tree: Fd<'_>, target: &Path) -> Result<(), Fault> {
     let path_flags = libc::O_PATH | libc::O_CLOEXEC;
-    let on = Raw(krun_sys::fs::openat(Fd::CWD, &c_path(target)?, path_flags, 0).map_err(fault("open"))?);
-    mount::move_mount(tree.0, on.0).map_err(fault("move_mount"))
+    let on = krun_sys::fs::openat(Fd::CWD, &c_path(target)?, path_flags, 0).map_err(fault("open"))?;
+    mount::move_mount(tree, on.as_fd()).map_err(fault("move_mount"))
 }

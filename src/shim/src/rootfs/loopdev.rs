@@ -1,7 +1,6 @@
 //! Mounting a file through a loop device.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
 
 use krun_sys::{Fd, loopdev};
 use nix::errno::Errno;
@@ -35,10 +34,11 @@ pub fn attach(source: &str, parsed: &Parsed<'_>) -> Result<Device, Fault> {
         flags |= loopdev::LO_FLAGS_DIRECT_IO;
     }
     for _ in 0..TRIES {
-        let number = loopdev::loop_ctl_get_free(fd(&control)).map_err(fault("ioctl LOOP_CTL_GET_FREE"))?;
+        let number =
+            loopdev::loop_ctl_get_free(Fd::of(&control)).map_err(fault("ioctl LOOP_CTL_GET_FREE"))?;
         let path = format!("/dev/loop{number}");
         let device = open(&path, read_only)?;
-        match loopdev::loop_configure(fd(&device), fd(&file), flags) {
+        match loopdev::loop_configure(Fd::of(&device), Fd::of(&file), flags) {
             Ok(()) => return Ok(Device { path, _open: device }),
             Err(krun_sys::Errno::EBUSY) => {}
             Err(e) => return Err(fault("ioctl LOOP_CONFIGURE")(e)),
@@ -51,10 +51,6 @@ fn open(path: &str, read_only: bool) -> Result<File, Fault> {
     let error =
         |e: std::io::Error| Fault::Call("open", Errno::from_raw(e.raw_os_error().unwrap_or_default()));
     OpenOptions::new().read(true).write(!read_only).open(path).map_err(error)
-}
-
-fn fd(file: &File) -> Fd {
-    Fd(file.as_raw_fd())
 }
 
 fn fault(call: &'static str) -> impl Fn(krun_sys::Errno) -> Fault {

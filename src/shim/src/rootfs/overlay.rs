@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
 
-use super::idmap::{Raw, fault};
+use super::idmap::fault;
 use super::options::Parsed;
 use super::{Fault, idmap, mount_at, unmount_all};
 
@@ -98,26 +98,26 @@ fn mount_layers(parsed: &Parsed<'_>, layers: &[&str], target: &Path) -> Result<(
 
 /// Hands the layers over one by one (`lowerdir+`, Linux 6.5).
 fn mount_by_layer(parsed: &Parsed<'_>, layers: &[&str], target: &Path) -> Result<(), Fault> {
-    let fs = Raw(mount::fsopen(c"overlay").map_err(fault("fsopen"))?);
+    let fs = mount::fsopen(c"overlay").map_err(fault("fsopen"))?;
     let string = |text: &str| CString::new(text).map_err(|_| Fault::Option(text.to_owned(), "contains NUL"));
     let set = |key: &str, value: &str| {
-        mount::fsconfig_set_string(fs.0, &string(key)?, &string(value)?).map_err(fault("fsconfig"))
+        mount::fsconfig_set_string(fs.as_fd(), &string(key)?, &string(value)?).map_err(fault("fsconfig"))
     };
     for option in parsed.data.iter().filter(|o| !o.starts_with("lowerdir=")) {
         match option.split_once('=') {
             Some((key, value)) => set(key, value)?,
-            None => mount::fsconfig_set_flag(fs.0, &string(option)?).map_err(fault("fsconfig"))?,
+            None => mount::fsconfig_set_flag(fs.as_fd(), &string(option)?).map_err(fault("fsconfig"))?,
         }
     }
     for layer in layers {
         set("lowerdir+", layer)?;
     }
-    mount::fsconfig_create(fs.0).map_err(fault("fsconfig"))?;
+    mount::fsconfig_create(fs.as_fd()).map_err(fault("fsconfig"))?;
     let attributes: u64 =
         ATTRIBUTES.iter().filter(|(flag, _)| parsed.flags.contains(*flag)).fold(0, |all, (_, a)| all | a);
-    let made =
-        Raw(mount::fsmount(fs.0, u32::try_from(attributes).unwrap_or_default()).map_err(fault("fsmount"))?);
-    idmap::attach(&made, target)
+    let made = mount::fsmount(fs.as_fd(), u32::try_from(attributes).unwrap_or_default())
+        .map_err(fault("fsmount"))?;
+    idmap::attach(made.as_fd(), target)
 }
 
 /// Mounts with relative layers, from a thread with a working directory of its

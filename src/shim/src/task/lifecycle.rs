@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use krun_sys::process::{Exit as Ended, waitid_pidfd};
 use krun_sys::{Fd, libc};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use super::model::{Exit, Model, Note};
 use super::{Live, Task};
@@ -166,7 +166,7 @@ pub fn collect(shim: &mut Shim, key: &ProcessKey) -> bool {
     let Some(task) = shim.tasks.get_mut(&key.id) else { return true };
     let Some(live) = task.processes.get_mut(&key.exec_id) else { return true };
     let Some((pidfd, token)) = &live.pidfd else { return true };
-    let status = match waitid_pidfd(Fd(pidfd.as_raw_fd()), libc::WNOHANG) {
+    let status = match waitid_pidfd(Fd::of(pidfd), libc::WNOHANG) {
         Ok(None) => return false,
         Ok(Some(Ended::Code(code))) => code.unsigned_abs(),
         Ok(Some(Ended::Signal(signal))) => 128 + signal.unsigned_abs(),
@@ -238,7 +238,7 @@ pub fn delete(shim: &mut Shim, call: Call, key: ProcessKey) -> Result<(), Status
     if task.model.delete(&key.exec_id)? {
         // Created, never started: its exit brings us back here.
         if let Some((pidfd, _)) = &task.process(&key.exec_id)?.pidfd {
-            let _ = krun_sys::process::pidfd_send_signal(Fd(pidfd.as_raw_fd()), libc::SIGKILL);
+            let _ = krun_sys::process::pidfd_send_signal(Fd::of(pidfd), libc::SIGKILL);
         }
         task.deletes.push((key.exec_id, call));
         return Ok(());

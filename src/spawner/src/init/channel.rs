@@ -1,7 +1,8 @@
 //! The conversation with the parent, and how a failed step becomes a report.
 
+use krun_sys::handed::Handed;
 use krun_sys::plain::{bytes_of, bytes_of_mut};
-use krun_sys::{Errno, Fd};
+use krun_sys::{Errno, Fd, OwnedFd};
 
 use crate::plan::View;
 use crate::report::{Reply, Report, kind};
@@ -42,23 +43,38 @@ impl<T> At<T> for krun_sys::Result<T> {
     }
 }
 
-/// Where reports go and answers come from.
+/// Where reports go and answers come from. Both ends stay open until execve(2) closes them: a filter may forbid to.
 #[derive(Debug)]
 pub struct Channel {
-    socket: Fd,
-    gate: Fd,
+    socket: OwnedFd,
+    gate: Option<OwnedFd>,
+    past_gate: bool,
 }
 
 impl Channel {
-    /// The channel of a plan.
-    pub fn new(view: &View<'_>) -> Channel {
-        Channel { socket: Fd(view.plan.fds.socket), gate: Fd(view.plan.fds.gate) }
+    /// The channel of a plan; none if its socket was not handed down.
+    pub fn new(view: &View<'_>, handed: &mut Handed) -> Option<Channel> {
+        let fds = view.plan.fds;
+        Some(Channel { socket: handed.take(fds.socket)?, gate: handed.take(fds.gate), past_gate: false })
+    }
+
+    /// Who is told.
+    fn listener(&self) -> Fd<'_> {
+        match &self.gate {
+            Some(gate) if self.past_gate => gate.as_fd(),
+            _ => self.socket.as_fd(),
+        }
+    }
+
+    /// All that it has open.
+    pub fn fds(&self) -> [Option<Fd<'_>>; 2] {
+        [Some(self.socket.as_fd()), self.gate.as_ref().map(OwnedFd::as_fd)]
     }
 
     /// Says a word that needs no answer. write(2), because that is the one call
     /// that a filter with a listener is known not to catch.
     pub fn say(&self, report: Report, step: Step) -> Result<(), Fail> {
-        krun_sys::fs::write(self.socket, bytes_of(&report)).at(step).map(drop)
+        krun_sys::fs::write(self.listener(), bytes_of(&report)).at(step).map(drop)
     }
 
     /// Says a word and waits for the parent to answer. A closed socket means
@@ -72,7 +88,7 @@ impl Channel {
     pub fn await_reply(&self, kind: u16, step: Step) -> Result<(), Fail> {
         let mut reply = Reply::default();
         loop {
-            match krun_sys::fs::read(self.socket, bytes_of_mut(&mut reply)) {
+            match krun_sys::fs::read(self.listener(), bytes_of_mut(&mut reply)) {
                 Err(Errno::EINTR) => {}
                 Ok(n) if n == size_of::<Reply>() && reply.kind == u64::from(kind) => return Ok(()),
                 Ok(_) => return Err(Fail::new(step, 0, Errno::ECANCELED)),
@@ -82,11 +98,11 @@ impl Channel {
     }
 
     /// Says a word and waits for the answer and the descriptor that comes with it.
-    pub fn ask_fd(&self, kind: u16, detail: u64, step: Step) -> Result<Fd, Fail> {
+    pub fn ask_fd(&self, kind: u16, detail: u64, step: Step) -> Result<OwnedFd, Fail> {
         self.say(Report::of(kind, detail), step)?;
         let mut reply = Reply::default();
         loop {
-            match krun_sys::socket::recv_fd(self.socket, bytes_of_mut(&mut reply)) {
+            match krun_sys::socket::recv_fd(self.listener(), bytes_of_mut(&mut reply)) {
                 Err(Errno::EINTR) => {}
                 Ok((n, Some(fd))) if n == size_of::<Reply>() && reply.kind == u64::from(kind) => {
                     return Ok(fd);
@@ -98,18 +114,30 @@ impl Channel {
     }
 
     /// Sends a descriptor along.
-    pub fn send_fd(&self, report: Report, fd: Fd, step: Step) -> Result<(), Fail> {
-        krun_sys::socket::send_fd(self.socket, bytes_of(&report), fd).at(step)
+    pub fn send_fd(&self, report: Report, fd: Fd<'_>, step: Step) -> Result<(), Fail> {
+        krun_sys::socket::send_fd(self.listener(), bytes_of(&report), fd).at(step)
     }
 
     /// From the gate on, whoever calls `start` is told of failures.
     pub fn past_gate(&mut self) {
-        self.socket = self.gate;
+        self.past_gate = true;
+    }
+
+    /// Waits until the gate opens.
+    pub fn await_gate(&self) -> krun_sys::Result<()> {
+        let gate = self.gate.as_ref().ok_or(Errno::EBADF)?;
+        let mut byte = [0u8; 1];
+        loop {
+            match krun_sys::fs::read(gate.as_fd(), &mut byte) {
+                Err(Errno::EINTR) => {}
+                done => return done.map(drop),
+            }
+        }
     }
 
     /// The last word. If it cannot be said, the parent sees the exit code.
     pub fn fail(&self, fail: Fail) {
-        let _ = krun_sys::fs::write(self.socket, bytes_of(&fail.0));
+        let _ = krun_sys::fs::write(self.listener(), bytes_of(&fail.0));
     }
 }
 
@@ -120,10 +148,19 @@ pub struct Birth<'a> {
     pub view: &'a View<'static>,
     /// The parent.
     pub channel: &'a mut Channel,
+    /// What the parent has handed down.
+    pub handed: Handed,
     /// The container's root directory, once it is open.
-    pub root: Fd,
+    pub root: Option<OwnedFd>,
     /// Where HOME may be written; an environment slot points to it.
     pub home: &'static mut [u8],
+}
+
+impl Birth<'_> {
+    /// The container's root directory; EBADF before it is open.
+    pub fn root(&self) -> krun_sys::Result<Fd<'_>> {
+        self.root.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
+    }
 }
 
 /// The number of an element, as reports carry it.

@@ -3,7 +3,7 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{Stat, close, fchownat, mknodat, statx, symlinkat};
+use krun_sys::fs::{Stat, fchownat, mknodat, statx, symlinkat};
 use krun_sys::mount::{OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, move_mount, open_tree};
 use krun_sys::{Errno, Fd, libc};
 
@@ -18,26 +18,26 @@ pub fn create_all(birth: &Birth<'_>) -> Result<(), Fail> {
         return Ok(());
     }
     let arena = birth.view.arena;
-    let dev = match path::open_without_links(birth.root, c"/dev", libc::O_DIRECTORY) {
-        Err(Errno::ENOENT) => path::open_or_create(birth.root, c"/dev", Missing::Directory, true),
+    let root = birth.root().at(Step::DevOpen)?;
+    let dev = match path::open_without_links(root, c"/dev", libc::O_DIRECTORY) {
+        Err(Errno::ENOENT) => path::open_or_create(root, c"/dev", Missing::Directory, true),
         done => done,
     }
     .at(Step::DevOpen)?;
     for (i, device) in arena.slice(birth.view.plan.devices).iter().enumerate() {
-        create(birth, dev, device, index(i))?;
+        create(birth, dev.as_fd(), device, index(i))?;
     }
     for (i, link) in arena.slice(birth.view.plan.links).iter().enumerate() {
-        match symlinkat(arena.cstr(link.target), dev, arena.cstr(link.name)) {
+        match symlinkat(arena.cstr(link.target), dev.as_fd(), arena.cstr(link.name)) {
             // What the image put there stays, as with every runtime.
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(Fail::new(Step::LinkCreate, index(i), errno)),
         }
     }
-    close(dev);
     Ok(())
 }
 
-fn create(birth: &Birth<'_>, dev: Fd, device: &Device, i: u32) -> Result<(), Fail> {
+fn create(birth: &Birth<'_>, dev: Fd<'_>, device: &Device, i: u32) -> Result<(), Fail> {
     let arena = birth.view.arena;
     if device.name.is_some() {
         return create_in(birth, dev, arena.cstr(device.name), device, i);
@@ -54,18 +54,17 @@ fn create_elsewhere(birth: &Birth<'_>, device: &Device, i: u32) -> Result<(), Fa
     let (mut parent, mut name) = (path::PathBuf::new(), path::PathBuf::new());
     parent.push(full.get(..slash).unwrap_or(&[])).on(Step::DeviceParent, i)?;
     name.push(full.get(slash.saturating_add(1)..).unwrap_or(&[])).on(Step::DeviceParent, i)?;
+    let root = birth.root().on(Step::DeviceParent, i)?;
     let dir = if slash == 0 {
-        path::open_in_root(birth.root, c"/", libc::O_DIRECTORY)
+        path::open_in_root(root, c"/", libc::O_DIRECTORY)
     } else {
-        path::open_or_create(birth.root, parent.cstr(), Missing::Directory, false)
+        path::open_or_create(root, parent.cstr(), Missing::Directory, false)
     }
     .on(Step::DeviceParent, i)?;
-    create_in(birth, dir, name.cstr(), device, i)?;
-    close(dir);
-    Ok(())
+    create_in(birth, dir.as_fd(), name.cstr(), device, i)
 }
 
-fn create_in(birth: &Birth<'_>, dir: Fd, name: &CStr, device: &Device, i: u32) -> Result<(), Fail> {
+fn create_in(birth: &Birth<'_>, dir: Fd<'_>, name: &CStr, device: &Device, i: u32) -> Result<(), Fail> {
     if birth.view.has(flag::BIND_DEVICES) {
         return bind(birth, dir, name, device, i);
     }
@@ -93,18 +92,15 @@ fn same(there: Stat, device: &Device) -> bool {
 
 /// A user namespace may not make nodes (mknod(2), EPERM): the host's is bound
 /// over an empty file.
-fn bind(birth: &Birth<'_>, dir: Fd, name: &CStr, device: &Device, i: u32) -> Result<(), Fail> {
+fn bind(birth: &Birth<'_>, dir: Fd<'_>, name: &CStr, device: &Device, i: u32) -> Result<(), Fail> {
     let source = birth.view.arena.cstr(device.path);
     let tree = open_tree(Fd::CWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC).on(Step::DeviceBind, i)?;
-    super::masks::seal_off(tree).on(Step::DeviceBind, i)?;
+    super::masks::seal_off(tree.as_fd()).on(Step::DeviceBind, i)?;
     match mknodat(dir, name, libc::S_IFREG | 0o644, 0) {
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err(Fail::new(Step::DeviceCreate, i, errno)),
     }
     let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let target = krun_sys::fs::openat(dir, name, flags, 0).on(Step::DeviceBind, i)?;
-    move_mount(tree, target).on(Step::DeviceBind, i)?;
-    close(target);
-    close(tree);
-    Ok(())
+    move_mount(tree.as_fd(), target.as_fd()).on(Step::DeviceBind, i)
 }

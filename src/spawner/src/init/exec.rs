@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{close, faccessat2, fstat, openat, read};
+use krun_sys::fs::{faccessat2, fstat, openat, read};
 use krun_sys::{Errno, Fd, libc, process};
 
 use super::channel::{At, Birth, Fail};
@@ -37,13 +37,13 @@ pub fn find(birth: &mut Birth<'_>) -> Result<&'static CStr, Fail> {
 
 fn executable(path: &CStr) -> krun_sys::Result<()> {
     let fd = open_without_magic_links(path)?;
-    let allowed = || faccessat2(fd, c"", libc::X_OK, libc::AT_EACCESS | libc::AT_EMPTY_PATH);
-    let done = fstat(fd).and_then(|st| match st.mode & libc::S_IFMT {
+    let allowed = || faccessat2(fd.as_fd(), c"", libc::X_OK, libc::AT_EACCESS | libc::AT_EMPTY_PATH);
+    let is_regular = fstat(fd.as_fd()).and_then(|st| match st.mode & libc::S_IFMT {
         libc::S_IFDIR => Err(Errno::EISDIR),
         kind => allowed().map(|()| kind == libc::S_IFREG),
-    });
-    close(fd);
-    if done? { interpreter::follow(path) } else { Ok(()) }
+    })?;
+    drop(fd);
+    if is_regular { interpreter::follow(path) } else { Ok(()) }
 }
 
 /// A container that has not started can be ended as one that has; execve takes the handlers away.
@@ -59,14 +59,7 @@ pub fn end_by_signals() -> Result<(), Fail> {
 pub fn stand_at_gate(birth: &mut Birth<'_>) -> Result<(), Fail> {
     birth.channel.say(Report::of(kind::GATE, 0), Step::Gate)?;
     birth.channel.past_gate();
-    let gate = Fd(birth.view.plan.fds.gate);
-    let mut byte = [0u8; 1];
-    loop {
-        match read(gate, &mut byte) {
-            Err(Errno::EINTR) => {}
-            done => return done.at(Step::Gate).map(drop),
-        }
-    }
+    birth.channel.await_gate().at(Step::Gate)
 }
 
 /// Becomes the program.
@@ -95,12 +88,11 @@ fn home_within(text: &mut [u8], uid: u32, out: &mut [u8]) -> bool {
     let mut len = 0usize;
     if let Ok(fd) = openat(Fd::CWD, c"/etc/passwd", libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK, 0) {
         while let Some(rest) = text.get_mut(len..).filter(|rest| !rest.is_empty()) {
-            match read(fd, rest) {
+            match read(fd.as_fd(), rest) {
                 Ok(0) | Err(_) => break,
                 Ok(n) => len = len.saturating_add(n),
             }
         }
-        krun_sys::fs::close(fd);
     }
     let all = len < text.len();
     let text = text.get(..len).unwrap_or(&[]);

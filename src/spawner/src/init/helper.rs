@@ -8,8 +8,9 @@
 //! makes the process at its end; for a new container, whose procfs has to be mounted from within its pid
 //! namespace, it makes the process as soon as it has joined.
 
-use krun_sys::process::{self, CloneArgs, Side};
-use krun_sys::{Errno, Fd, identity as ids, libc};
+use krun_sys::handed::Handed;
+use krun_sys::process::{self, CloneArgs};
+use krun_sys::{Errno, identity as ids, libc};
 
 use super::channel::{At, Birth, Channel, Fail, index};
 use super::{identity, namespaces};
@@ -18,12 +19,12 @@ use crate::report::{Report, kind};
 use crate::step::Step;
 
 /// Joins the namespaces. The helper stays in the host's pid namespace: only its children enter the container's.
-pub fn join(view: &View<'_>, channel: &Channel) -> Result<(), Fail> {
+pub fn join(view: &View<'_>, channel: &Channel, handed: &Handed) -> Result<(), Fail> {
     if view.has(flag::AWAIT_CGROUP) {
         channel.ask(kind::CGROUP, 0, Step::Reply)?;
     }
     for (i, join) in view.arena.slice(view.plan.helper_joins).iter().enumerate() {
-        process::setns(Fd(join.fd), join.flags).on(Step::HelperJoin, index(i))?;
+        handed.get(join.fd).and_then(|fd| process::setns(fd, join.flags)).on(Step::HelperJoin, index(i))?;
     }
     if view.has(flag::CLONE_LAST) && view.has(flag::BECOME_ROOT) {
         become_root(view)?;
@@ -66,8 +67,8 @@ fn clone_process(view: &View<'_>, channel: &Channel) -> Result<(), Fail> {
     // helper's exit signal on, and any other exit_signal would be EINVAL.
     #[allow(clippy::cast_sign_loss)] // a flag below bit 31
     let flags = view.plan.clone_flags | libc::CLONE_PARENT as u64;
-    match process::clone3(CloneArgs { flags, ..CloneArgs::default() }).at(Step::HelperClone)? {
-        Side::Parent { pid, .. } => {
+    match process::clone3_by_pid(CloneArgs { flags, ..CloneArgs::default() }).at(Step::HelperClone)? {
+        Some(pid) => {
             let said =
                 channel.say(Report::of(kind::CLONED, u64::from(pid.unsigned_abs())), Step::HelperClone);
             if said.is_err() {
@@ -77,7 +78,7 @@ fn clone_process(view: &View<'_>, channel: &Channel) -> Result<(), Fail> {
             said?;
             process::exit(0)
         }
-        Side::Child => Ok(()),
+        None => Ok(()),
     }
 }
 

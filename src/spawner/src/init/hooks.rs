@@ -1,9 +1,9 @@
 //! Hooks that run inside: createContainer before the root changes,
 //! startContainer just before the program.
 
-use krun_sys::fs::{close, dup3, lseek, memfd_create, openat, poll, write};
+use krun_sys::fs::{lseek, memfd_create, openat, poll, replace_stream, write};
 use krun_sys::process::{self, CloneArgs, Exit, Side};
-use krun_sys::{Errno, Fd, libc};
+use krun_sys::{Errno, Fd, OwnedFd, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::mounts::decimal;
@@ -25,11 +25,11 @@ pub fn run_create_container(birth: &Birth<'_>) -> Result<(), Fail> {
     let plan = birth.view.plan;
     let stage = Stage { spawn: Step::HookSpawn, failed: Step::HookFailed, timeout: Step::HookTimeout };
     let hooks = birth.view.arena.slice(plan.hooks.create_container);
-    if !hooks.is_empty() && birth.root.is_some() {
+    if let Some(root) = birth.root.as_ref().filter(|_| !hooks.is_empty()) {
         // They find the container in their working directory, as with runc.
-        krun_sys::fs::fchdir(birth.root).at(Step::HookSpawn)?;
+        krun_sys::fs::fchdir(root.as_fd()).at(Step::HookSpawn)?;
     }
-    run(birth, hooks, plan.hooks.creating, Fd(plan.fds.hook_output), &stage)
+    run(birth, hooks, plan.hooks.creating, birth.handed.fd(plan.fds.hook_output), &stage)
 }
 
 /// startContainer hooks, with status created.
@@ -40,23 +40,16 @@ pub fn run_start_container(birth: &Birth<'_>) -> Result<(), Fail> {
     let hooks = birth.view.arena.slice(plan.hooks.start_container);
     // What was open of the host is closed. After `create` nobody is left to read it.
     let asks = !hooks.is_empty() && plan.fds.hook_output >= 0 && !birth.view.has(crate::plan::flag::GATE);
-    let output = if asks {
-        birth.channel.ask_fd(kind::OUTPUT, 0, Step::StartHookSpawn).unwrap_or(Fd::NONE)
-    } else {
-        Fd::NONE
-    };
-    run(birth, hooks, plan.hooks.created, output, &stage)?;
-    if output.is_some() {
-        close(output);
-    }
-    Ok(())
+    let output = if asks { birth.channel.ask_fd(kind::OUTPUT, 0, Step::StartHookSpawn).ok() } else { None };
+    let done = run(birth, hooks, plan.hooks.created, output.as_ref().map(OwnedFd::as_fd), &stage);
+    close_if_well(done, output)
 }
 
 fn run(
     birth: &Birth<'_>,
     hooks: &[Hook],
     prefix: krun_sys::plain::Str,
-    output: Fd,
+    output: Option<Fd<'_>>,
     stage: &Stage,
 ) -> Result<(), Fail> {
     if hooks.is_empty() {
@@ -64,6 +57,26 @@ fn run(
     }
     // A file, not a pipe: a hook that reads nothing must not block or break us.
     let stdin = memfd_create(c"krun-state", libc::MFD_CLOEXEC).at(stage.spawn)?;
+    let done = run_each(birth, hooks, prefix, stdin.as_fd(), output, stage);
+    close_if_well(done, Some(stdin))
+}
+
+/// After the filter close(2) may end the process, which still has to say what failed.
+fn close_if_well<T>(done: Result<T, Fail>, fd: Option<OwnedFd>) -> Result<T, Fail> {
+    if done.is_err() {
+        let _ = fd.map(OwnedFd::leak);
+    }
+    done
+}
+
+fn run_each(
+    birth: &Birth<'_>,
+    hooks: &[Hook],
+    prefix: krun_sys::plain::Str,
+    stdin: Fd<'_>,
+    output: Option<Fd<'_>>,
+    stage: &Stage,
+) -> Result<(), Fail> {
     let mut digits = [0u8; 10];
     let arena = birth.view.arena;
     write(stdin, arena.cstr(prefix).to_bytes()).at(stage.spawn)?;
@@ -71,35 +84,28 @@ fn run(
     write(stdin, arena.cstr(birth.view.plan.hooks.rest).to_bytes()).at(stage.spawn)?;
     for (i, hook) in hooks.iter().enumerate() {
         lseek(stdin, 0, libc::SEEK_SET).on(stage.spawn, index(i))?;
-        run_one(birth, hook, [stdin, output], stage, index(i))?;
+        run_one(birth, hook, stdin, output, stage, index(i))?;
     }
-    close(stdin);
     Ok(())
 }
 
-fn run_one(birth: &Birth<'_>, hook: &Hook, streams: [Fd; 2], stage: &Stage, i: u32) -> Result<(), Fail> {
-    #[allow(clippy::cast_sign_loss)] // flag bits and a signal number
-    let args = CloneArgs {
-        flags: libc::CLONE_PIDFD as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
-    };
+fn run_one(
+    birth: &Birth<'_>,
+    hook: &Hook,
+    stdin: Fd<'_>,
+    output: Option<Fd<'_>>,
+    stage: &Stage,
+    i: u32,
+) -> Result<(), Fail> {
+    #[allow(clippy::cast_sign_loss)] // a signal number
+    let args = CloneArgs { exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() };
     let pidfd = match process::clone3(args).on(stage.spawn, i)? {
-        Side::Child => become_hook(birth, hook, streams),
+        Side::Child => become_hook(birth, hook, stdin, output),
         Side::Parent { pidfd, .. } => pidfd,
     };
     let timeout = if hook.timeout_ms == 0 { -1 } else { i64::try_from(hook.timeout_ms).unwrap_or(i64::MAX) };
-    let ended = loop {
-        match poll(pidfd, libc::POLLIN, timeout) {
-            Err(Errno::EINTR) => {}
-            done => break done.on(stage.spawn, i)?,
-        }
-    };
-    if ended == 0 {
-        let _ = process::pidfd_send_signal(pidfd, libc::SIGKILL);
-    }
-    let exit = process::waitid_pidfd(pidfd, 0).on(stage.spawn, i)?;
-    close(pidfd);
+    let ended = await_end(pidfd.as_fd(), timeout);
+    let (ended, exit) = close_if_well(ended.on(stage.spawn, i), Some(pidfd))?;
     if ended == 0 {
         return Err(Fail::new(stage.timeout, i, Errno::ETIMEDOUT));
     }
@@ -115,16 +121,29 @@ fn run_one(birth: &Birth<'_>, hook: &Hook, streams: [Fd; 2], stage: &Stage, i: u
     }
 }
 
-/// In the hook's process.
-fn become_hook(birth: &Birth<'_>, hook: &Hook, [stdin, output]: [Fd; 2]) -> ! {
-    let arena = birth.view.arena;
-    let output = match output {
-        fd if fd.is_some() => fd,
-        _ => openat(Fd::CWD, c"/dev/null", libc::O_WRONLY | libc::O_CLOEXEC, 0).unwrap_or(Fd::NONE),
+/// Waits for a hook to end, and kills it when its time is up: 0, and its exit.
+fn await_end(pidfd: Fd<'_>, timeout: i64) -> krun_sys::Result<(i16, Option<Exit>)> {
+    let ended = loop {
+        match poll(pidfd, libc::POLLIN, timeout) {
+            Err(Errno::EINTR) => {}
+            done => break done?,
+        }
     };
-    let _ = dup3(stdin, Fd(0), 0);
-    let _ = dup3(output, Fd(1), 0);
-    let _ = dup3(output, Fd(2), 0);
+    if ended == 0 {
+        let _ = process::pidfd_send_signal(pidfd, libc::SIGKILL);
+    }
+    Ok((ended, process::waitid_pidfd(pidfd, 0)?))
+}
+
+/// In the hook's process.
+fn become_hook(birth: &Birth<'_>, hook: &Hook, stdin: Fd<'_>, output: Option<Fd<'_>>) -> ! {
+    let arena = birth.view.arena;
+    let null = || openat(Fd::CWD, c"/dev/null", libc::O_WRONLY | libc::O_CLOEXEC, 0).map(OwnedFd::leak);
+    let _ = replace_stream(stdin, 0);
+    if let Some(output) = output.or_else(|| null().ok()) {
+        let _ = replace_stream(output, 1);
+        let _ = replace_stream(output, 2);
+    }
     let _ = process::sigsetmask(0);
     let errno = process::execve(arena.cstr(hook.path), arena.slice(hook.argv), arena.slice(hook.envp));
     let reason: &[u8] = match errno {
@@ -132,9 +151,9 @@ fn become_hook(birth: &Birth<'_>, hook: &Hook, [stdin, output]: [Fd; 2]) -> ! {
         Errno::EACCES => b"permission denied\n",
         _ => b"cannot be executed\n",
     };
-    let _ = write(Fd(2), b"exec ");
-    let _ = write(Fd(2), arena.cstr(hook.path).to_bytes());
-    let _ = write(Fd(2), b": ");
-    let _ = write(Fd(2), reason);
+    let _ = write(Fd::STDERR, b"exec ");
+    let _ = write(Fd::STDERR, arena.cstr(hook.path).to_bytes());
+    let _ = write(Fd::STDERR, b": ");
+    let _ = write(Fd::STDERR, reason);
     process::exit(NOT_STARTED)
 }

@@ -23,9 +23,14 @@ pub fn load_filter(birth: &Birth<'_>) -> Result<(), Fail> {
         return Ok(());
     }
     let listener = seccomp_set_filter(filter, seccomp.flags).at(Step::SeccompLoad)?;
-    if seccomp.listener != 0 {
-        birth.channel.ask(kind::LISTENER, u64::from(listener.unsigned_abs()), Step::SeccompListener)?;
-        krun_sys::fs::close(Fd(listener));
+    if let Some(listener) = listener {
+        let number = u64::from(listener.as_fd().number().unsigned_abs());
+        let asked = birth.channel.ask(kind::LISTENER, number, Step::SeccompListener);
+        if asked.is_err() {
+            // The filter may forbid close(2), and what failed is still to be said.
+            listener.leak();
+        }
+        asked?;
     }
     Ok(())
 }
@@ -119,8 +124,7 @@ fn enter_cwd(birth: &Birth<'_>, last_try: bool) -> Result<bool, Fail> {
         Ok(()) => Ok(true),
         Err(Errno::EACCES | Errno::EPERM) if !last_try => Ok(false),
         Err(Errno::ENOENT) if birth.view.has(flag::CREATE_CWD) => {
-            let fd = path::open_or_create(Fd::CWD, cwd, Missing::Directory, false).at(Step::CwdCreate)?;
-            krun_sys::fs::close(fd);
+            drop(path::open_or_create(Fd::CWD, cwd, Missing::Directory, false).at(Step::CwdCreate)?);
             chdir(cwd).at(Step::Chdir).map(|()| true)
         }
         Err(errno) => Err(Fail::new(Step::Chdir, 0, errno)),

@@ -6,8 +6,8 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{close, pread};
-use krun_sys::{Errno, Fd, Result, libc};
+use krun_sys::fs::{fstat, pread};
+use krun_sys::{Errno, Fd, OwnedFd, Result, libc};
 
 use super::path::{PATH_MAX, open_to_read, open_without_magic_links};
 
@@ -34,30 +34,20 @@ enum Named {
 /// ELOOP for one that is reached through a magic link; everything else is the kernel's to say.
 pub fn follow(path: &CStr) -> Result<()> {
     let Ok(file) = open_to_read(path) else { return Ok(()) };
-    match named(file) {
-        Named::Nothing => {
-            close(file);
-            Ok(())
-        }
+    match named(file.as_fd()) {
+        Named::Nothing => Ok(()),
         named => follow_from(file, named),
     }
 }
 
 #[inline(never)] // its buffer is not for the usual stack frame
-fn follow_from(mut file: Fd, mut this: Named) -> Result<()> {
+fn follow_from(mut file: OwnedFd, mut this: Named) -> Result<()> {
     let mut name = [0u8; PATH_MAX];
     for _ in 0..DEEPEST {
-        let found = read_name(file, &this, &mut name);
-        close(file);
-        let Some(path) = found else { return Ok(()) };
+        let Some(path) = read_name(file.as_fd(), &this, &mut name) else { return Ok(()) };
         match open_without_magic_links(path) {
-            Ok(fd) => {
-                let regular = krun_sys::fs::fstat(fd).is_ok_and(|st| st.is(libc::S_IFREG));
-                close(fd);
-                if !regular {
-                    return Ok(());
-                }
-            }
+            Ok(fd) if fstat(fd.as_fd()).is_ok_and(|st| st.is(libc::S_IFREG)) => {}
+            Ok(_) => return Ok(()),
             Err(Errno::ELOOP) => return Err(Errno::ELOOP),
             Err(_) => return Ok(()),
         }
@@ -65,13 +55,12 @@ fn follow_from(mut file: Fd, mut this: Named) -> Result<()> {
             Ok(next) => file = next,
             Err(_) => return Ok(()),
         }
-        this = named(file);
+        this = named(file.as_fd());
     }
-    close(file);
     Ok(())
 }
 
-fn named(file: Fd) -> Named {
+fn named(file: Fd<'_>) -> Named {
     let mut head = [0u8; HEAD];
     let Ok(n) = pread(file, &mut head, 0) else { return Named::Nothing };
     match head.get(..n) {
@@ -84,7 +73,7 @@ fn named(file: Fd) -> Named {
 }
 
 /// The name, cut at its end.
-fn read_name<'a>(file: Fd, named: &Named, buf: &'a mut [u8; PATH_MAX]) -> Option<&'a CStr> {
+fn read_name<'a>(file: Fd<'_>, named: &Named, buf: &'a mut [u8; PATH_MAX]) -> Option<&'a CStr> {
     let (offset, len) = match named {
         Named::Nothing => return None,
         Named::Script => (2, HEAD.saturating_sub(2)),
@@ -125,7 +114,7 @@ const ELF64: Layout = Layout { phoff: 32, phnum: 56, header: 56, offset: 8, wide
 const PT_INTERP: u64 = 3;
 
 /// The offset of the name in the file.
-fn elf_interpreter(file: Fd, head: &[u8]) -> Option<u64> {
+fn elf_interpreter(file: Fd<'_>, head: &[u8]) -> Option<u64> {
     let layout = if head.get(4) == Some(&1) { ELF32 } else { ELF64 };
     let mut at = number(head, layout.phoff, layout.word())?;
     let mut left = number(head, layout.phnum, 2)?;

@@ -6,9 +6,9 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{close, fstatfs_magic, write};
+use krun_sys::fs::{fstatfs_magic, write};
 use krun_sys::mount::{fsconfig_create, fsmount, fsopen};
-use krun_sys::{Errno, Fd, Result as SysResult, libc};
+use krun_sys::{Errno, Fd, OwnedFd, Result as SysResult, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::path;
@@ -25,11 +25,9 @@ pub fn sysctls(birth: &Birth<'_>) -> Result<(), Fail> {
     }
     let proc = private_proc().at(Step::ProcOpen)?;
     for (i, sysctl) in arena.slice(plan.sysctls).iter().enumerate() {
-        let fd = path::open_in_proc(proc, arena.cstr(sysctl.path)).on(Step::SysctlOpen, index(i))?;
-        write(fd, arena.cstr(sysctl.value).to_bytes()).on(Step::SysctlWrite, index(i))?;
-        close(fd);
+        let fd = path::open_in_proc(proc.as_fd(), arena.cstr(sysctl.path)).on(Step::SysctlOpen, index(i))?;
+        write(fd.as_fd(), arena.cstr(sysctl.value).to_bytes()).on(Step::SysctlWrite, index(i))?;
     }
-    close(proc);
     Ok(())
 }
 
@@ -61,30 +59,26 @@ pub fn selinux(view: &View<'_>) -> Result<(), Fail> {
 
 fn attr(name: &CStr, text: &[u8]) -> SysResult<()> {
     let proc = private_proc()?;
-    let fd = path::open_own_in_proc(proc, name)?;
-    if fstatfs_magic(fd)? != PROC_MAGIC {
+    let fd = path::open_own_in_proc(proc.as_fd(), name)?;
+    if fstatfs_magic(fd.as_fd())? != PROC_MAGIC {
         return Err(Errno::EPERM);
     }
-    let written = write(fd, text);
-    close(fd);
-    close(proc);
-    written.map(drop)
+    write(fd.as_fd(), text).map(drop)
 }
 
 /// A procfs of our own. In a user namespace whose procfs is partly covered the
 /// kernel refuses one (mount_too_revealing): then the container's, if it is one.
-fn private_proc() -> SysResult<Fd> {
+fn private_proc() -> SysResult<OwnedFd> {
     let own = || {
         let fs = fsopen(c"proc")?;
-        fsconfig_create(fs)?;
-        let tree = fsmount(fs, 0)?;
-        close(fs);
-        Ok(tree)
+        fsconfig_create(fs.as_fd())?;
+        fsmount(fs.as_fd(), 0)
     };
     match own() {
         Err(Errno::EPERM) => {
             let fd = path::open_without_links(Fd::CWD, c"/proc", libc::O_DIRECTORY)?;
-            let genuine = fstatfs_magic(fd)? == PROC_MAGIC && krun_sys::fs::fstat(fd)?.ino == 1;
+            let genuine =
+                fstatfs_magic(fd.as_fd())? == PROC_MAGIC && krun_sys::fs::fstat(fd.as_fd())?.ino == 1;
             if genuine { Ok(fd) } else { Err(Errno::EPERM) }
         }
         done => done,

@@ -3,12 +3,12 @@
 //! This runs before the root changes: the mask of a file is the host's
 //! /dev/null, which the image cannot swap (CVE-2025-31133).
 
-use krun_sys::fs::{close, fstat};
+use krun_sys::fs::fstat;
 use krun_sys::mount::{
     MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, fsconfig_create, fsmount, fsopen, mount_setattr,
     move_mount, open_tree,
 };
-use krun_sys::{Errno, Fd, Result as SysResult, libc};
+use krun_sys::{Errno, Fd, OwnedFd, Result as SysResult, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::path;
@@ -22,54 +22,49 @@ const CLONE: u32 = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 /// Covers each masked path: a file with /dev/null, a directory with an empty
 /// read-only tmpfs. All files share one mount's source, and all directories.
 pub fn mask_all(birth: &Birth<'_>) -> Result<(), Fail> {
-    let (mut null, mut empty) = (None, None);
+    let (mut null, mut empty): (Option<OwnedFd>, Option<OwnedFd>) = (None, None);
     for (i, masked) in birth.view.arena.slice(birth.view.plan.masked).iter().enumerate() {
         let i = index(i);
         let Some(target) = existing(birth, *masked, Step::MaskOpen, i)? else { continue };
-        let (first, make): (_, fn() -> SysResult<Fd>) = match fstat(target).on(Step::MaskOpen, i)? {
-            st if st.is(libc::S_IFDIR) => (&mut empty, new_empty_directory),
-            _ => (&mut null, open_null),
-        };
-        let tree = match *first {
-            Some(mounted) => open_tree(mounted, c"", CLONE | EMPTY_PATH),
+        let (first, make): (_, fn() -> SysResult<OwnedFd>) =
+            match fstat(target.as_fd()).on(Step::MaskOpen, i)? {
+                st if st.is(libc::S_IFDIR) => (&mut empty, new_empty_directory),
+                _ => (&mut null, open_null),
+            };
+        let tree = match first {
+            Some(mounted) => open_tree(mounted.as_fd(), c"", CLONE | EMPTY_PATH),
             None => make(),
         }
         .on(Step::MaskSource, i)?;
-        move_mount(tree, target).on(Step::MaskMount, i)?;
-        close(target);
-        if first.get_or_insert(tree) != &tree {
-            close(tree);
+        move_mount(tree.as_fd(), target.as_fd()).on(Step::MaskMount, i)?;
+        if first.is_none() {
+            *first = Some(tree);
         }
-    }
-    for mounted in [null, empty].into_iter().flatten() {
-        close(mounted);
     }
     Ok(())
 }
 
-fn new_empty_directory() -> SysResult<Fd> {
+fn new_empty_directory() -> SysResult<OwnedFd> {
     let fs = fsopen(c"tmpfs")?;
-    fsconfig_create(fs)?;
-    let tree = fsmount(fs, RDONLY)?;
-    close(fs);
-    Ok(tree)
+    fsconfig_create(fs.as_fd())?;
+    fsmount(fs.as_fd(), RDONLY)
 }
 
 /// A clone of the host's /dev/null, or of the one that krun has made in a namespace of the root
 /// file system alone; verified to be that device (mem(4)).
-fn open_null() -> SysResult<Fd> {
+fn open_null() -> SysResult<OwnedFd> {
     let tree = open_tree(Fd::CWD, c"/dev/null", CLONE)?;
-    let st = fstat(tree)?;
+    let st = fstat(tree.as_fd())?;
     if !st.is(libc::S_IFCHR) || st.rdev != (1, 3) {
         return Err(Errno::ENODEV);
     }
-    seal_off(tree)?;
+    seal_off(tree.as_fd())?;
     Ok(tree)
 }
 
 /// Makes the clone of a host's device node safe to hand out: it can be read and written as a device, but its mode,
 /// owner and times are the host's (EROFS), and nothing mounted on one of the two shows up on the other.
-pub(super) fn seal_off(node: Fd) -> SysResult<()> {
+pub(super) fn seal_off(node: Fd<'_>) -> SysResult<()> {
     let attr = MountAttr {
         attr_set: libc::MOUNT_ATTR_RDONLY,
         propagation: libc::MS_PRIVATE,
@@ -86,18 +81,22 @@ pub fn protect_all(birth: &Birth<'_>) -> Result<(), Fail> {
     for (i, readonly) in birth.view.arena.slice(birth.view.plan.readonly).iter().enumerate() {
         let i = index(i);
         let Some(target) = existing(birth, *readonly, Step::ReadonlyOpen, i)? else { continue };
-        let tree = open_tree(target, c"", CLONE | EMPTY_PATH | recursive).on(Step::ReadonlyMount, i)?;
+        let tree =
+            open_tree(target.as_fd(), c"", CLONE | EMPTY_PATH | recursive).on(Step::ReadonlyMount, i)?;
         let attr = MountAttr { attr_set: libc::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
-        mount_setattr(tree, c"", EMPTY_PATH | recursive, &attr).on(Step::ReadonlyMount, i)?;
-        move_mount(tree, target).on(Step::ReadonlyMount, i)?;
-        close(target);
-        close(tree);
+        mount_setattr(tree.as_fd(), c"", EMPTY_PATH | recursive, &attr).on(Step::ReadonlyMount, i)?;
+        move_mount(tree.as_fd(), target.as_fd()).on(Step::ReadonlyMount, i)?;
     }
     Ok(())
 }
 
-fn existing(birth: &Birth<'_>, at: krun_sys::plain::Str, step: Step, i: u32) -> Result<Option<Fd>, Fail> {
-    match path::open_in_root(birth.root, birth.view.arena.cstr(at), 0) {
+fn existing(
+    birth: &Birth<'_>,
+    at: krun_sys::plain::Str,
+    step: Step,
+    i: u32,
+) -> Result<Option<OwnedFd>, Fail> {
+    match path::open_in_root(birth.root().on(step, i)?, birth.view.arena.cstr(at), 0) {
         Ok(fd) => Ok(Some(fd)),
         Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
         Err(errno) => Err(Fail::new(step, i, errno)),

@@ -2,11 +2,11 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{close, fchmodat, fstat, fstatfs_magic, mkdirat, openat, readlinkat, symlinkat};
+use krun_sys::fs::{fchmodat, fstat, fstatfs_magic, mkdirat, openat, readlinkat, symlinkat};
 use krun_sys::mount::{
     MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount, mount_setattr, move_mount, open_tree,
 };
-use krun_sys::{Errno, Fd, libc};
+use krun_sys::{Errno, Fd, OwnedFd, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::path::{self, Missing, PATH_MAX};
@@ -27,34 +27,27 @@ pub fn mount_all(birth: &mut Birth<'_>) -> Result<(), Fail> {
     for (i, m) in birth.view.arena.slice(birth.view.plan.mounts).iter().enumerate() {
         let target = birth.view.arena.cstr(m.target);
         // What is mounted elsewhere may cover it.
-        if let Some(old) = parent.take_if(|parent| parent.name_below(target).is_none()) {
-            close(old.tree);
-        }
-        let one = One { birth, m, i: index(i), parent };
+        drop(parent.take_if(|parent| parent.name_below(target).is_none()));
+        let tree = if m.kind == mount_kind::BIND { birth.handed.take(m.tree) } else { None };
+        let one = One { birth, m, i: index(i), parent: parent.as_ref() };
         match m.kind {
             mount_kind::FILESYSTEM => {
-                if let Some(tree) = one.filesystem()?
-                    && let Some(old) = parent.replace(Parent { path: target, tree })
-                {
-                    close(old.tree);
+                if let Some(tree) = one.filesystem()? {
+                    parent = Some(Parent { path: target, tree });
                 }
             }
-            mount_kind::BIND => one.bind()?,
+            mount_kind::BIND => one.bind(tree)?,
             mount_kind::CLASSIC => one.classic()?,
             _ => one.remount()?,
         }
-    }
-    if let Some(last) = parent {
-        close(last.tree);
     }
     Ok(())
 }
 
 /// A tmpfs that was just mounted, open, for the mounts directly below it that follow.
-#[derive(Clone, Copy)]
 struct Parent {
     path: &'static CStr,
-    tree: Fd,
+    tree: OwnedFd,
 }
 
 impl Parent {
@@ -72,10 +65,10 @@ pub fn late_readonly(birth: &Birth<'_>) -> Result<(), Fail> {
             continue;
         }
         let target = birth.view.arena.cstr(m.target);
-        let fd = path::open_in_root(birth.root, target, 0).on(Step::MountLateReadonly, index(i))?;
+        let root = birth.root().on(Step::MountLateReadonly, index(i))?;
+        let fd = path::open_in_root(root, target, 0).on(Step::MountLateReadonly, index(i))?;
         let readonly = MountAttr { attr_set: libc::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
-        mount_setattr(fd, c"", EMPTY_PATH, &readonly).on(Step::MountLateReadonly, index(i))?;
-        close(fd);
+        mount_setattr(fd.as_fd(), c"", EMPTY_PATH, &readonly).on(Step::MountLateReadonly, index(i))?;
     }
     Ok(())
 }
@@ -84,12 +77,16 @@ struct One<'a, 'b> {
     birth: &'a Birth<'b>,
     m: &'static Mount,
     i: u32,
-    parent: Option<Parent>,
+    parent: Option<&'a Parent>,
 }
 
 impl One<'_, '_> {
     fn has(&self, flag: u32) -> bool {
         self.m.flags & flag != 0
+    }
+
+    fn root(&self) -> Result<Fd<'_>, Fail> {
+        self.birth.root().on(Step::MountTarget, self.i)
     }
 
     fn text(&self, s: krun_sys::plain::Str) -> &'static CStr {
@@ -99,13 +96,13 @@ impl One<'_, '_> {
     /// Opens the destination and refuses one in procfs, where a mount could fake what is read or written there and
     /// would hide the files that are masked. A link of the image may lead there. A whole procfs may be covered
     /// by another one only (`is_proc`: that is what is being mounted).
-    fn target(&self, missing: Missing, is_proc: bool) -> Result<Fd, Fail> {
+    fn target(&self, missing: Missing, is_proc: bool) -> Result<OwnedFd, Fail> {
         if missing == Missing::Directory
             && let Some(made) = self.made_in_parent()
         {
             return Ok(made);
         }
-        let (root, target) = (self.birth.root, self.text(self.m.target));
+        let (root, target) = (self.root()?, self.text(self.m.target));
         let fd = if self.has(mount_flag::ORDINARY_TARGET) {
             match path::open_without_links(root, target, libc::O_DIRECTORY) {
                 Err(Errno::ENOENT) => path::open_or_create(root, target, missing, true),
@@ -119,8 +116,8 @@ impl One<'_, '_> {
         }
         .on(Step::MountTarget, self.i)?;
         if !self.has(mount_flag::PROC_TARGET)
-            && fstatfs_magic(fd).on(Step::MountInProc, self.i)? == PROC_MAGIC
-            && !(is_proc && is_proc_root(fd))
+            && fstatfs_magic(fd.as_fd()).on(Step::MountInProc, self.i)? == PROC_MAGIC
+            && !(is_proc && is_proc_root(fd.as_fd()))
         {
             return Err(Fail::new(Step::MountInProc, self.i, Errno::EPERM));
         }
@@ -128,13 +125,13 @@ impl One<'_, '_> {
     }
 
     /// A new directory in the parent is what it was made as: there are no links on the way and no procfs.
-    fn made_in_parent(&self) -> Option<Fd> {
+    fn made_in_parent(&self) -> Option<OwnedFd> {
         let parent = self.parent?;
         let name = parent.name_below(self.text(self.m.target))?;
         // One that exists is for the usual way to judge.
-        mkdirat(parent.tree, name, 0o755).ok()?;
-        openat(parent.tree, name, libc::O_PATH | libc::O_NOFOLLOW | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
-            .ok()
+        mkdirat(parent.tree.as_fd(), name, 0o755).ok()?;
+        let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        openat(parent.tree.as_fd(), name, flags, 0).ok()
     }
 
     /// Whether the new file system is a procfs.
@@ -144,17 +141,24 @@ impl One<'_, '_> {
 
     /// Whether the destination is there before it is made.
     fn exists(&self) -> bool {
-        let opened = path::open_in_root(self.birth.root, self.text(self.m.target), 0);
-        opened.inspect(|fd| close(*fd)).is_ok()
+        let root = self.birth.root();
+        root.and_then(|root| path::open_in_root(root, self.text(self.m.target), 0)).is_ok()
     }
 
-    fn bind(&self) -> Result<(), Fail> {
-        let tree = match Fd(self.m.tree) {
-            opened if opened.is_some() => opened,
-            _ if self.has(mount_flag::ASK_TREE) => {
-                self.birth.channel.ask_fd(kind::TREE, u64::from(self.m.index), Step::MountSource)?
+    /// `opened`: what the parent has opened, and this process has taken over.
+    fn bind(&self, opened: Option<OwnedFd>) -> Result<(), Fail> {
+        let opened = match opened {
+            // Handed down, and not to be taken: it stays open.
+            None if self.m.tree >= 0 => None,
+            None if self.has(mount_flag::ASK_TREE) => {
+                Some(self.birth.channel.ask_fd(kind::TREE, u64::from(self.m.index), Step::MountSource)?)
             }
-            _ => self.clone_source()?,
+            None => Some(self.clone_source()?),
+            taken => taken,
+        };
+        let tree = match &opened {
+            Some(tree) => tree.as_fd(),
+            None => self.birth.handed.get(self.m.tree).on(Step::MountSource, self.i)?,
         };
         let kind = fstat(tree).on(Step::MountSource, self.i)?;
         if kind.is(libc::S_IFLNK) && self.has(mount_flag::COPY_SYMLINK) {
@@ -169,17 +173,14 @@ impl One<'_, '_> {
         if !by_parent {
             self.set_attributes(tree)?;
         }
-        move_mount(tree, target).on(Step::MountMove, self.i)?;
-        close(target);
+        move_mount(tree, target.as_fd()).on(Step::MountMove, self.i)?;
         if by_parent {
             self.set_attributes(tree)?;
         }
-        self.propagate(tree)?;
-        close(tree);
-        Ok(())
+        self.propagate(tree)
     }
 
-    fn clone_source(&self) -> Result<Fd, Fail> {
+    fn clone_source(&self) -> Result<OwnedFd, Fail> {
         let mut flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
         if self.has(mount_flag::RECURSIVE) {
             flags |= RECURSIVE;
@@ -193,7 +194,7 @@ impl One<'_, '_> {
         open_tree(Fd::CWD, self.text(self.m.source), flags).on(Step::MountSource, self.i)
     }
 
-    fn set_attributes(&self, tree: Fd) -> Result<(), Fail> {
+    fn set_attributes(&self, tree: Fd<'_>) -> Result<(), Fail> {
         let set = |attr: MountAttr, flags, step| {
             mount_setattr(tree, c"", EMPTY_PATH | flags, &attr).on(step, self.i)
         };
@@ -210,19 +211,12 @@ impl One<'_, '_> {
         Ok(())
     }
 
-    fn attach(&self, tree: Fd, target: Fd) -> Result<(), Fail> {
-        self.move_to(tree, target)?;
-        close(tree);
-        Ok(())
-    }
-
-    fn move_to(&self, tree: Fd, target: Fd) -> Result<(), Fail> {
+    fn move_to(&self, tree: Fd<'_>, target: Fd<'_>) -> Result<(), Fail> {
         move_mount(tree, target).on(Step::MountMove, self.i)?;
-        close(target);
         self.propagate(tree)
     }
 
-    fn propagate(&self, mounted: Fd) -> Result<(), Fail> {
+    fn propagate(&self, mounted: Fd<'_>) -> Result<(), Fail> {
         if self.m.propagation == 0 {
             return Ok(());
         }
@@ -233,7 +227,7 @@ impl One<'_, '_> {
 
     /// The source is a link: make the same link in the container.
     #[inline(never)]
-    fn copy_symlink(&self, link: Fd) -> Result<(), Fail> {
+    fn copy_symlink(&self, link: Fd<'_>) -> Result<(), Fail> {
         let mut text = [0u8; PATH_MAX];
         let n = readlinkat(link, c"", &mut text).on(Step::MountSymlink, self.i)?;
         let end = text.get_mut(n).ok_or(Fail::new(Step::MountSymlink, self.i, Errno::ENAMETOOLONG))?;
@@ -245,23 +239,22 @@ impl One<'_, '_> {
         dir.push(target.get(..slash).unwrap_or(&[])).on(Step::MountSymlink, self.i)?;
         name.push(target.get(slash.saturating_add(1)..).unwrap_or(&[])).on(Step::MountSymlink, self.i)?;
         let parent = path::open_or_create(
-            self.birth.root,
+            self.root()?,
             if slash == 0 { c"/" } else { dir.cstr() },
             Missing::Directory,
             false,
         )
         .on(Step::MountTargetCreate, self.i)?;
-        match symlinkat(to, parent, name.cstr()) {
+        match symlinkat(to, parent.as_fd(), name.cstr()) {
             Err(Errno::EEXIST) => {
                 let mut old = [0u8; PATH_MAX];
-                let m = readlinkat(parent, name.cstr(), &mut old).on(Step::MountSymlink, self.i)?;
+                let m = readlinkat(parent.as_fd(), name.cstr(), &mut old).on(Step::MountSymlink, self.i)?;
                 if old.get(..m) != text.get(..n) {
                     return Err(Fail::new(Step::MountSymlink, self.i, Errno::EEXIST));
                 }
             }
             done => done.on(Step::MountSymlink, self.i)?,
         }
-        close(parent);
         Ok(())
     }
 
@@ -270,9 +263,9 @@ impl One<'_, '_> {
     fn classic(&self) -> Result<(), Fail> {
         let mode_below = self.has(mount_flag::INHERIT_MODE) && self.exists();
         let target = self.target(Missing::Directory, self.makes_proc())?;
-        let mode = fstat(target).on(Step::MountTarget, self.i)?.mode & 0o7777;
+        let mode = fstat(target.as_fd()).on(Step::MountTarget, self.i)?.mode & 0o7777;
         let mut by_fd = path::PathBuf::new();
-        descriptor_path(&mut by_fd, target).on(Step::MountClassic, self.i)?;
+        descriptor_path(&mut by_fd, target.as_fd()).on(Step::MountClassic, self.i)?;
         mount(
             self.text(self.m.source),
             by_fd.cstr(),
@@ -281,39 +274,34 @@ impl One<'_, '_> {
             self.text(self.m.data),
         )
         .on(Step::MountClassic, self.i)?;
-        close(target);
         let mounted =
-            path::open_in_root(self.birth.root, self.text(self.m.target), 0).on(Step::MountTarget, self.i)?;
+            path::open_in_root(self.root()?, self.text(self.m.target), 0).on(Step::MountTarget, self.i)?;
         if mode_below {
             let mut by_fd = path::PathBuf::new();
-            descriptor_path(&mut by_fd, mounted).on(Step::MountClassic, self.i)?;
+            descriptor_path(&mut by_fd, mounted.as_fd()).on(Step::MountClassic, self.i)?;
             fchmodat(Fd::CWD, by_fd.cstr(), mode).on(Step::MountClassic, self.i)?;
         }
-        self.propagate(mounted)?;
-        close(mounted);
-        Ok(())
+        self.propagate(mounted.as_fd())
     }
 
     fn remount(&self) -> Result<(), Fail> {
-        let (root, target) = (self.birth.root, self.text(self.m.target));
+        let (root, target) = (self.root()?, self.text(self.m.target));
         let fd = path::open_in_root(root, target, 0).on(Step::MountTarget, self.i)?;
-        self.set_attributes(fd)?;
-        self.propagate(fd)?;
-        close(fd);
-        Ok(())
+        self.set_attributes(fd.as_fd())?;
+        self.propagate(fd.as_fd())
     }
 }
 
 /// Whether this is a procfs's root directory, which is inode 1.
-fn is_proc_root(fd: Fd) -> bool {
+fn is_proc_root(fd: Fd<'_>) -> bool {
     fstat(fd).is_ok_and(|st| st.ino == 1)
 }
 
 /// "/proc/self/fd/N".
-fn descriptor_path(buf: &mut path::PathBuf, fd: Fd) -> krun_sys::Result<()> {
+fn descriptor_path(buf: &mut path::PathBuf, fd: Fd<'_>) -> krun_sys::Result<()> {
     buf.push(b"/proc/self/fd/")?;
     let mut digits = [0u8; 10];
-    buf.push(decimal(fd.0.unsigned_abs(), &mut digits))
+    buf.push(decimal(fd.number().unsigned_abs(), &mut digits))
 }
 
 /// A number's decimal digits.

@@ -1,6 +1,6 @@
 //! Namespaces: joined, unshared, named.
 
-use krun_sys::fs::{close, openat, write};
+use krun_sys::fs::{openat, write};
 use krun_sys::process::{setdomainname, sethostname, setns, setsid, unshare};
 use krun_sys::{Errno, Fd, keys, libc, net};
 
@@ -12,7 +12,7 @@ use crate::step::Step;
 pub fn enter(birth: &mut Birth<'_>) -> Result<(), Fail> {
     let view = birth.view;
     for (i, join) in view.arena.slice(view.plan.joins).iter().enumerate() {
-        setns(Fd(join.fd), join.flags).on(Step::Join, index(i))?;
+        birth.handed.get(join.fd).and_then(|fd| setns(fd, join.flags)).on(Step::Join, index(i))?;
     }
     if view.has(flag::SETSID) && !view.has(flag::CLONE_LAST) {
         new_session()?;
@@ -48,13 +48,10 @@ pub fn time_namespace(view: &View<'_>) -> Result<(), Fail> {
     let open = |path, flags| openat(Fd::CWD, path, flags | libc::O_CLOEXEC, 0).at(Step::TimeNamespace);
     if !offsets.is_empty() {
         let fd = open(c"/proc/self/timens_offsets", libc::O_WRONLY)?;
-        write(fd, offsets).at(Step::TimeNamespace)?;
-        close(fd);
+        write(fd.as_fd(), offsets).at(Step::TimeNamespace)?;
     }
     let own = open(c"/proc/self/ns/time_for_children", libc::O_RDONLY)?;
-    setns(own, CLONE_NEWTIME).at(Step::TimeNamespace)?;
-    close(own);
-    Ok(())
+    setns(own.as_fd(), CLONE_NEWTIME).at(Step::TimeNamespace)
 }
 
 /// A session keyring of the container's own, so that it cannot read the

@@ -5,8 +5,8 @@
 
 use core::ffi::CStr;
 
-use krun_sys::fs::{OpenHow, close, fstat, mkdirat, mknodat, openat, openat2, readlinkat};
-use krun_sys::{Errno, Fd, Result, libc};
+use krun_sys::fs::{OpenHow, fstat, mkdirat, mknodat, openat, openat2, readlinkat};
+use krun_sys::{Errno, Fd, OwnedFd, Result, libc};
 
 /// Longest path that the kernel takes, with its NUL.
 pub const PATH_MAX: usize = 4096;
@@ -78,17 +78,27 @@ pub enum Missing {
 }
 
 /// Opens an existing path as O_PATH, links followed within the root.
-pub fn open_in_root(root: Fd, path: &CStr, flags: i32) -> Result<Fd> {
+pub fn open_in_root(root: Fd<'_>, path: &CStr, flags: i32) -> Result<OwnedFd> {
     open_how(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 }
 
 /// Opens an existing path as O_PATH; any symbolic link on the way is ELOOP.
-pub fn open_without_links(root: Fd, path: &CStr, flags: i32) -> Result<Fd> {
+pub fn open_without_links(root: Fd<'_>, path: &CStr, flags: i32) -> Result<OwnedFd> {
     open_how(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)
 }
 
+/// Opens a device of the container for reading and writing; any symbolic link on the way is ELOOP.
+pub fn open_device(path: &CStr) -> Result<OwnedFd> {
+    let how = OpenHow {
+        flags: flags(libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC),
+        mode: 0,
+        resolve: RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
+    };
+    retry(|| openat2(Fd::CWD, path, how))
+}
+
 /// Opens a file of a procfs of our own for writing: no link, no other mount.
-pub fn open_in_proc(proc: Fd, path: &CStr) -> Result<Fd> {
+pub fn open_in_proc(proc: Fd<'_>, path: &CStr) -> Result<OwnedFd> {
     let how = OpenHow {
         flags: flags(libc::O_WRONLY | libc::O_CLOEXEC),
         mode: 0,
@@ -99,7 +109,7 @@ pub fn open_in_proc(proc: Fd, path: &CStr) -> Result<Fd> {
 
 /// Opens a file of the process itself ("self/…") for writing. "self" is a symbolic link of procfs, so links are
 /// followed, but none that leads out of this procfs, and no other mount is crossed.
-pub fn open_own_in_proc(proc: Fd, path: &CStr) -> Result<Fd> {
+pub fn open_own_in_proc(proc: Fd<'_>, path: &CStr) -> Result<OwnedFd> {
     let how = OpenHow {
         flags: flags(libc::O_WRONLY | libc::O_CLOEXEC),
         mode: 0,
@@ -110,13 +120,13 @@ pub fn open_own_in_proc(proc: Fd, path: &CStr) -> Result<Fd> {
 
 /// Opens an existing path of the container as O_PATH, as the kernel would, but through no magic link of procfs
 /// (`/proc/PID/fd/N`, `/proc/PID/exe`, `/proc/PID/root`): those leave the container's file tree.
-pub fn open_without_magic_links(path: &CStr) -> Result<Fd> {
+pub fn open_without_magic_links(path: &CStr) -> Result<OwnedFd> {
     open_how(Fd::CWD, path, 0, RESOLVE_NO_MAGICLINKS)
 }
 
 /// Opens a file of the container for reading, likewise. The caller has seen that it is a regular one; what takes
 /// its place at this very moment is not waited for, and the device filter of the container holds for it.
-pub fn open_to_read(path: &CStr) -> Result<Fd> {
+pub fn open_to_read(path: &CStr) -> Result<OwnedFd> {
     let how = OpenHow {
         flags: flags(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC),
         mode: 0,
@@ -130,14 +140,14 @@ fn flags(flags: i32) -> u64 {
     flags as u64
 }
 
-fn open_how(root: Fd, path: &CStr, extra: i32, resolve: u64) -> Result<Fd> {
+fn open_how(root: Fd<'_>, path: &CStr, extra: i32, resolve: u64) -> Result<OwnedFd> {
     let how = OpenHow { flags: flags(libc::O_PATH | libc::O_CLOEXEC | extra), mode: 0, resolve };
     retry(|| openat2(root, path, how))
 }
 
 /// openat2 answers EAGAIN when a rename anywhere raced with "..": try again,
 /// but not for ever, since an attacker may keep renaming (openat2(2)).
-fn retry(mut open: impl FnMut() -> Result<Fd>) -> Result<Fd> {
+fn retry(mut open: impl FnMut() -> Result<OwnedFd>) -> Result<OwnedFd> {
     for _ in 0..128 {
         match open() {
             Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -150,7 +160,7 @@ fn retry(mut open: impl FnMut() -> Result<Fd>) -> Result<Fd> {
 /// Opens a path as O_PATH and makes what is missing of it: directories with
 /// mode 0755 on the way, and `missing` at the end. Dangling links are followed
 /// within the root, so that their target is made.
-pub fn open_or_create(root: Fd, path: &CStr, missing: Missing, nofollow_last: bool) -> Result<Fd> {
+pub fn open_or_create(root: Fd<'_>, path: &CStr, missing: Missing, nofollow_last: bool) -> Result<OwnedFd> {
     let extra = if nofollow_last { libc::O_NOFOLLOW } else { 0 };
     match open_in_root(root, path, extra) {
         Err(Errno::ENOENT) => {}
@@ -164,7 +174,7 @@ pub fn open_or_create(root: Fd, path: &CStr, missing: Missing, nofollow_last: bo
 
 /// The usual case: only the last component is missing. Whatever else is found
 /// (a link, dots, more that is missing) is an error, and a matter for the walk.
-fn create_last(root: Fd, path: &CStr, missing: Missing) -> Result<Fd> {
+fn create_last(root: Fd<'_>, path: &CStr, missing: Missing) -> Result<OwnedFd> {
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|b| *b == b'/').ok_or(Errno::ENOENT)?;
     let after = slash.checked_add(1).ok_or(Errno::ENOENT)?;
@@ -175,21 +185,17 @@ fn create_last(root: Fd, path: &CStr, missing: Missing) -> Result<Fd> {
     room.copy_from_slice(bytes.get(..after).ok_or(Errno::ENAMETOOLONG)?);
     let parent = CStr::from_bytes_until_nul(&parent).map_err(|_| Errno::ENAMETOOLONG)?;
     let dir = open_in_root(root, parent, libc::O_DIRECTORY)?;
-    let made = make(dir, name, missing).and_then(|()| {
-        let directory = if missing == Missing::Directory { libc::O_DIRECTORY } else { 0 };
-        openat(dir, name, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC | directory, 0)
-    });
-    close(dir);
-    let fd = made?;
+    make(dir.as_fd(), name, missing)?;
+    let directory = if missing == Missing::Directory { libc::O_DIRECTORY } else { 0 };
+    let fd = openat(dir.as_fd(), name, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC | directory, 0)?;
     // O_NOFOLLOW with O_PATH opens a link itself (open(2)).
-    if missing == Missing::File && fstat(fd)?.is(libc::S_IFLNK) {
-        close(fd);
+    if missing == Missing::File && fstat(fd.as_fd())?.is(libc::S_IFLNK) {
         return Err(Errno::ELOOP);
     }
     Ok(fd)
 }
 
-fn make(dir: Fd, name: &CStr, missing: Missing) -> Result<()> {
+fn make(dir: Fd<'_>, name: &CStr, missing: Missing) -> Result<()> {
     match missing {
         Missing::Directory => mkdirat(dir, name, 0o755),
         Missing::File => mknodat(dir, name, libc::S_IFREG | 0o755, 0),
@@ -199,7 +205,7 @@ fn make(dir: Fd, name: &CStr, missing: Missing) -> Result<()> {
 /// The walk of `open_or_create`, component by component. `todo` holds what is
 /// left of the path, `done` the link-free path so far.
 #[inline(never)] // its buffers are not for the usual stack frame
-fn walk(root: Fd, path: &[u8], missing: Missing, nofollow_last: bool) -> Result<Fd> {
+fn walk(root: Fd<'_>, path: &[u8], missing: Missing, nofollow_last: bool) -> Result<OwnedFd> {
     let (mut todo, mut done) = (PathBuf::new(), PathBuf::new());
     todo.push(path)?;
     let mut at = 0usize;
@@ -218,7 +224,6 @@ fn walk(root: Fd, path: &[u8], missing: Missing, nofollow_last: bool) -> Result<
             }
             b".." => {
                 pop(&mut done);
-                close(dir);
                 dir = reopen(root, &done)?;
                 match next {
                     None => return Ok(dir),
@@ -228,20 +233,17 @@ fn walk(root: Fd, path: &[u8], missing: Missing, nofollow_last: bool) -> Result<
             }
             _ => {}
         }
-        let fd = open_component(dir, this.cstr(), if last { missing } else { Missing::Directory })?;
-        if fstat(fd)?.is(libc::S_IFLNK) && !(last && nofollow_last) {
+        let fd = open_component(dir.as_fd(), this.cstr(), if last { missing } else { Missing::Directory })?;
+        if fstat(fd.as_fd())?.is(libc::S_IFLNK) && !(last && nofollow_last) {
             links = links.checked_add(1).filter(|n| *n <= LINKS_MAX).ok_or(Errno::ELOOP)?;
-            todo = follow(fd, todo.bytes().get(next.unwrap_or(todo.len())..).unwrap_or(&[]), last)?;
-            close(fd);
+            todo = follow(fd.as_fd(), todo.bytes().get(next.unwrap_or(todo.len())..).unwrap_or(&[]), last)?;
             at = 0;
             if todo.bytes().first() == Some(&b'/') {
                 done.set_len(0);
-                close(dir);
                 dir = reopen(root, &done)?;
             }
             continue;
         }
-        close(dir);
         dir = fd;
         done.push(b"/")?;
         done.push(name)?;
@@ -265,7 +267,7 @@ fn component(path: &[u8], at: usize) -> (&[u8], Option<usize>) {
 }
 
 /// Opens one component without following it; makes it if it is missing.
-fn open_component(dir: Fd, name: &CStr, missing: Missing) -> Result<Fd> {
+fn open_component(dir: Fd<'_>, name: &CStr, missing: Missing) -> Result<OwnedFd> {
     let open = || openat(dir, name, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0);
     match open() {
         Err(Errno::ENOENT) => {}
@@ -278,7 +280,7 @@ fn open_component(dir: Fd, name: &CStr, missing: Missing) -> Result<Fd> {
 }
 
 /// The path that is left after a link: its text, then the rest.
-fn follow(link: Fd, rest: &[u8], last: bool) -> Result<PathBuf> {
+fn follow(link: Fd<'_>, rest: &[u8], last: bool) -> Result<PathBuf> {
     let mut text = [0u8; PATH_MAX];
     let n = readlinkat(link, c"", &mut text)?;
     let mut todo = PathBuf::new();
@@ -296,7 +298,7 @@ fn pop(done: &mut PathBuf) {
 }
 
 /// Opens the link-free path `done` below the root; the root itself if empty.
-fn reopen(root: Fd, done: &PathBuf) -> Result<Fd> {
+fn reopen(root: Fd<'_>, done: &PathBuf) -> Result<OwnedFd> {
     if done.len() == 0 {
         return openat(root, c".", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0);
     }

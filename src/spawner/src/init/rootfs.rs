@@ -1,9 +1,9 @@
 //! The root file system: made a mount of its own, and made "/".
 
-use krun_sys::fs::{chdir, chroot, close, fchdir, openat};
+use krun_sys::fs::{chdir, chroot, fchdir, openat};
 use krun_sys::mount::{MountAttr, mount, mount_setattr, pivot_root, umount2};
 use krun_sys::process::setns;
-use krun_sys::{Errno, Fd, libc};
+use krun_sys::{Errno, Fd, OwnedFd, libc};
 
 use super::channel::{At, Birth, Fail};
 use super::path::PathBuf;
@@ -26,11 +26,12 @@ pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
         unshare_parent(path, if slave { libc::MS_SLAVE } else { libc::MS_PRIVATE })?;
     }
     mount(path, path, c"", libc::MS_BIND | libc::MS_REC, c"").at(Step::RootBind)?;
-    birth.root = open_directory(path)?;
+    let opened = open_directory(path)?;
+    let root = birth.root.insert(opened);
     if !slave {
         // pivot_root(2) is EINVAL on a shared mount; a slave would take over what the host mounts.
         let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
-        mount_setattr(birth.root, c"", EMPTY_PATH, &private).at(Step::RootPropagation)?;
+        mount_setattr(root.as_fd(), c"", EMPTY_PATH, &private).at(Step::RootPropagation)?;
     }
     Ok(())
 }
@@ -40,12 +41,14 @@ pub fn prepare(birth: &mut Birth<'_>) -> Result<(), Fail> {
 fn enter_tree_namespace(birth: &mut Birth<'_>) -> Result<(), Fail> {
     let root = birth.view.plan.root;
     #[allow(clippy::cast_sign_loss)] // a flag below bit 31
-    setns(Fd(root.namespace), libc::CLONE_NEWNS as u64).at(Step::RootNamespace)?;
-    close(Fd(root.namespace));
+    let newns = libc::CLONE_NEWNS as u64;
+    let namespace = birth.handed.take(root.namespace).ok_or(Errno::EBADF).at(Step::RootNamespace)?;
+    setns(namespace.as_fd(), newns).at(Step::RootNamespace)?;
+    drop(namespace);
     mount(c"", c"/", c"", root.propagation, c"").at(Step::RootPropagation)?;
-    birth.root = open_directory(c"/")?;
+    let opened = open_directory(c"/")?;
     let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
-    mount_setattr(birth.root, c"", EMPTY_PATH, &private).at(Step::RootPropagation)
+    mount_setattr(birth.root.insert(opened).as_fd(), c"", EMPTY_PATH, &private).at(Step::RootPropagation)
 }
 
 /// Makes the mount that holds the root file system private, or a slave:
@@ -71,7 +74,7 @@ fn unshare_parent(path: &core::ffi::CStr, propagation: u64) -> Result<(), Fail> 
 #[allow(clippy::cast_sign_loss)] // flag bits
 pub(super) const EMPTY_PATH: u32 = libc::AT_EMPTY_PATH as u32;
 
-fn open_directory(path: &core::ffi::CStr) -> Result<Fd, Fail> {
+fn open_directory(path: &core::ffi::CStr) -> Result<OwnedFd, Fail> {
     openat(Fd::CWD, path, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0).at(Step::RootOpen)
 }
 
@@ -79,7 +82,7 @@ fn open_directory(path: &core::ffi::CStr) -> Result<Fd, Fail> {
 pub fn change_root(birth: &mut Birth<'_>) -> Result<(), Fail> {
     let view = birth.view;
     if view.has(flag::ENTER_ROOT) {
-        fchdir(Fd(view.plan.root.directory)).at(Step::PivotChdir)?;
+        birth.handed.get(view.plan.root.directory).and_then(fchdir).at(Step::PivotChdir)?;
         chroot(c".").at(Step::Chroot)?;
         return chdir(c"/").at(Step::PivotChdir);
     }
@@ -97,18 +100,18 @@ pub fn change_root(birth: &mut Birth<'_>) -> Result<(), Fail> {
     }
     if view.has(flag::NO_PIVOT) {
         cover_host(birth)?;
-        fchdir(birth.root).at(Step::PivotChdir)?;
+        birth.root().and_then(fchdir).at(Step::PivotChdir)?;
         mount(c".", c"/", c"", libc::MS_MOVE, c"").at(Step::PivotMove)?;
         chroot(c".").at(Step::Chroot)?;
         return chdir(c"/").at(Step::PivotChdir);
     }
     let old = view.has(flag::SHARED_ROOT).then(|| open_directory(c"/")).transpose()?;
-    fchdir(birth.root).at(Step::PivotChdir)?;
+    birth.root().and_then(fchdir).at(Step::PivotChdir)?;
     // The old root ends up on top of the new one (pivot_root(2), NOTES).
     pivot_root(c".", c".").at(Step::PivotRoot)?;
     if let Some(old) = old {
         // Detaching must not propagate to the host.
-        fchdir(old).at(Step::PivotChdir)?;
+        fchdir(old.as_fd()).at(Step::PivotChdir)?;
         mount(c"", c".", c"", libc::MS_SLAVE | libc::MS_REC, c"").at(Step::PivotUmount)?;
     }
     umount2(c".", libc::MNT_DETACH).at(Step::PivotUmount)?;

@@ -1,10 +1,11 @@
 //! Standard streams.
 
-use krun_sys::fs::{Stat, close, dup3, fchownat, fstat, mknodat, openat};
+use krun_sys::fs::{Stat, fchownat, fstat, mknodat, openat, replace_stream};
 use krun_sys::mount::{fsconfig_create, fsmount, fsopen};
-use krun_sys::{Errno, Fd, libc};
+use krun_sys::{Errno, Fd, OwnedFd, libc};
 
 use super::channel::{At, Birth, Fail};
+use super::path;
 use crate::plan::flag;
 use crate::step::Step;
 
@@ -15,9 +16,9 @@ const OVERFLOW_UID: u32 = 65534;
 
 /// Takes the streams that the parent chose.
 pub fn adopt(birth: &Birth<'_>) -> Result<(), Fail> {
-    for (stream, fd) in (0i32..).zip(birth.view.plan.fds.stdio) {
-        if fd >= 0 {
-            dup3(Fd(fd), Fd(stream), 0).on(Step::Stdio, stream.unsigned_abs())?;
+    for (stream, number) in (0u32..).zip(birth.view.plan.fds.stdio) {
+        if number >= 0 {
+            birth.handed.get(number).and_then(|fd| replace_stream(fd, stream)).on(Step::Stdio, stream)?;
         }
     }
     Ok(())
@@ -27,9 +28,8 @@ pub fn adopt(birth: &Birth<'_>) -> Result<(), Fail> {
 /// host's: null is swapped for the container's, and no other one gets a new owner.
 pub fn own(birth: &Birth<'_>) -> Result<(), Fail> {
     let uid = birth.view.plan.identity.uid;
-    for stream in 0i32..3 {
-        let at = stream.unsigned_abs();
-        let st = match fstat(Fd(stream)) {
+    for (at, stream) in (0u32..).zip(Fd::STREAMS) {
+        let st = match fstat(stream) {
             Ok(st) => st,
             // A caller may leave a stream closed.
             Err(Errno::EBADF) => continue,
@@ -37,14 +37,14 @@ pub fn own(birth: &Birth<'_>) -> Result<(), Fail> {
         };
         let device = st.is(libc::S_IFCHR) || st.is(libc::S_IFBLK);
         if device && st.rdev == NULL {
-            replace_null(stream, &st).on(Step::Stdio, at)?;
+            replace_null(at, &st).on(Step::Stdio, at)?;
         }
         // The terminal that was opened in the container is the container's.
         let host_s = device && !birth.view.has(flag::TERMINAL);
         if host_s || st.uid == uid {
             continue;
         }
-        match fchownat(Fd(stream), c"", uid, u32::MAX, libc::AT_EMPTY_PATH) {
+        match fchownat(stream, c"", uid, u32::MAX, libc::AT_EMPTY_PATH) {
             // No id here for the owner, a read-only or foreign file system:
             // the stream still works, only /dev/stdout cannot be reopened.
             Ok(()) | Err(Errno::EINVAL | Errno::EPERM | Errno(libc::EROFS) | Errno::ENOSYS) => {}
@@ -56,38 +56,29 @@ pub fn own(birth: &Birth<'_>) -> Result<(), Fail> {
 
 /// Swaps the host's null for the container's: through a descriptor of the host's node the container could change
 /// its mode, owner and times (fchmod(2)).
-fn replace_null(stream: i32, host_s: &Stat) -> krun_sys::Result<()> {
+fn replace_null(stream: u32, host_s: &Stat) -> krun_sys::Result<()> {
     let fd = match containers_null().or_else(|_| new_null()) {
         Ok(fd) => fd,
         // Nobody in this user namespace owns the host's node.
         Err(_) if host_s.uid == OVERFLOW_UID => return Ok(()),
         Err(errno) => return Err(errno),
     };
-    dup3(fd, Fd(stream), 0)?;
-    close(fd);
-    Ok(())
+    replace_stream(fd.as_fd(), stream)
 }
 
-fn containers_null() -> krun_sys::Result<Fd> {
-    let fd =
-        openat(Fd::CWD, c"/dev/null", libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC, 0)?;
-    match fstat(fd) {
+fn containers_null() -> krun_sys::Result<OwnedFd> {
+    // No link: with the privileges of this moment one of procfs (/proc/PID/root/dev/null) would be followed to the host.
+    let fd = path::open_device(c"/dev/null")?;
+    match fstat(fd.as_fd()) {
         Ok(st) if st.is(libc::S_IFCHR) && st.rdev == NULL => Ok(fd),
-        _ => {
-            close(fd);
-            Err(Errno::ENODEV)
-        }
+        _ => Err(Errno::ENODEV),
     }
 }
 
 /// A null of the process's own, on a file system that is attached nowhere.
-fn new_null() -> krun_sys::Result<Fd> {
+fn new_null() -> krun_sys::Result<OwnedFd> {
     let fs = fsopen(c"tmpfs")?;
-    let tree = fsconfig_create(fs).and_then(|()| fsmount(fs, 0));
-    close(fs);
-    let tree = tree?;
-    let made = mknodat(tree, c"null", libc::S_IFCHR | 0o666, libc::makedev(NULL.0, NULL.1));
-    let opened = made.and_then(|()| openat(tree, c"null", libc::O_RDWR | libc::O_CLOEXEC, 0));
-    close(tree);
-    opened
+    let tree = fsconfig_create(fs.as_fd()).and_then(|()| fsmount(fs.as_fd(), 0))?;
+    mknodat(tree.as_fd(), c"null", libc::S_IFCHR | 0o666, libc::makedev(NULL.0, NULL.1))?;
+    openat(tree.as_fd(), c"null", libc::O_RDWR | libc::O_CLOEXEC, 0)
 }
