@@ -478,7 +478,10 @@ fn a_process_of_exec_is_never_seen_with_more() {
 fn a_container_in_a_shared_pid_namespace_is_built_with_less() {
     requires!(Krun);
     let s = Sandbox::new();
-    let c = s.start(Config::probe(&["hunt-caps", "2500", "--", "ready-sleep"]).capabilities(&["CAP_SYS_PTRACE", "CAP_KILL"]));
+    let c = s.start(
+        Config::probe(&["hunt-caps", "2500", "--", "ready-sleep"])
+            .capabilities(&["CAP_SYS_PTRACE", "CAP_KILL"]),
+    );
     c.wait_ready();
     let begun = Instant::now();
     while begun.elapsed().as_millis() < 1500 {
@@ -522,4 +525,55 @@ fn a_file_that_becomes_a_fifo_holds_nobody_up() {
         stop.store(true, relaxed);
         assert_eq!(slow, 0, "runs that waited for a writer");
     });
+}
+
+/// A device that the caller hands down works, but its node can't be changed: a terminal would be open to every user.
+#[test]
+fn a_stream_s_device_can_be_used_but_not_changed() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let (_master, slave) = raw::openpty().unwrap();
+    let slave = fs::File::from(slave);
+    let before = slave.metadata().unwrap();
+    let tamper = ["/probe", "syscall", "fchmod", "0", "438", "--", "syscall", "fchown", "0", "1000", "1000"];
+    let c = s.start(Config::sleeper().capabilities(&OWNERS));
+    c.wait_ready();
+    let (id, b) = s.bundle(Config::default().args(&tamper).capabilities(&OWNERS));
+    let run = s.call(["run", "-b"]).arg(&b.dir).arg(&id).stdin(slave.try_clone().unwrap()).run();
+    let exec = c.exec_call(&[], &tamper).stdin(slave.try_clone().unwrap()).run();
+    for out in [run, exec] {
+        let lines = out.expect_ok().lines();
+        assert!(lines.len() == 2 && lines.iter().all(|line| line["errno"] == "EROFS"), "{lines:?}");
+    }
+    let after = slave.metadata().unwrap();
+    assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
+}
+
+/// A process that was to join a container is in its cgroup, which the container has frozen: it goes with the container.
+#[test]
+fn a_frozen_cgroup_is_removed_with_who_was_to_join() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    let c = s.sleeping();
+    let mut joining = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+    fs::write(c.cgroup().join("cgroup.procs"), joining.id().to_string()).unwrap();
+    fs::write(c.cgroup().join("cgroup.freeze"), "1").unwrap();
+    let begun = Instant::now();
+    c.delete(&["--force"]).expect_ok();
+    assert!(begun.elapsed().as_secs() < 8, "it waited in vain first");
+    assert!(!c.cgroup().exists());
+    assert!(joining.try_wait().unwrap().is_some(), "it is frozen for ever");
+}
+
+/// A hook may be the image's program: what it writes is not read without limit.
+#[test]
+fn the_output_of_a_hook_is_shown_in_part() {
+    requires!(Krun);
+    let s = Sandbox::new();
+    for kind in ["createRuntime", "createContainer"] {
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "head -c 3000000 /dev/zero; exit 1"]});
+        let out = s.run(Config::default().hook(kind, hook));
+        assert_eq!(out.code, 1);
+        assert!(out.stderr.len() < 300_000, "{kind}: {} bytes", out.stderr.len());
+    }
 }

@@ -86,6 +86,12 @@ pub fn keep_number_over_exec(number: i32) -> Result<()> {
     unsafe { fcntl(number, libc::F_SETFD, 0) }.map(drop)
 }
 
+/// fcntl(F_GETFL): access mode and status flags (`O_*`).
+pub fn status_flags(fd: Fd<'_>) -> Result<i32> {
+    // SAFETY: this command takes no argument.
+    unsafe { fcntl(fd.number(), libc::F_GETFL, 0) }
+}
+
 /// fcntl(F_GET_SEALS): the seals of a memfd (memfd_create(2)).
 pub fn seals(fd: Fd<'_>) -> Result<i32> {
     // SAFETY: this command takes no argument.

@@ -190,6 +190,8 @@ pub fn delete(location: &Location) -> Result<(), CgroupError> {
             Err(errno) => return Err(refused(errno)),
         }
         let Ok(dir) = open_dir(&full) else { continue };
+        // The container is over. What is left is a process that was to join it, and that it may have frozen.
+        let _ = write_at(dir.as_fd(), "cgroup.kill", b"1");
         let emptied = events::wait(dir.as_fd(), deadline, |e| !e.populated)
             .map_err(|errno| CgroupError::file("poll", path.join("cgroup.events"), errno))?;
         if !emptied {

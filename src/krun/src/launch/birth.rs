@@ -21,7 +21,8 @@ use super::spawn::{socketpair, spawn};
 use super::terminal::Terminal;
 use super::timing::Timing;
 use super::{
-    CreateOptions, LaunchError, cgroup_owner, deliver, filter, idmap, namespaces, tree_namespace, trees,
+    CreateOptions, LaunchError, cgroup_owner, deliver, filter, idmap, namespaces, streams, tree_namespace,
+    trees,
 };
 use crate::bundle::Bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver, Location};
@@ -83,7 +84,8 @@ impl Launch<'_> {
         timing.mark("cgroup");
         let devices = NetDevices::new(spec);
         let (ours, theirs) = socketpair()?;
-        let fds = self.descriptors(theirs.as_raw_fd(), gate.as_ref(), output.as_ref());
+        let streams = streams::of_the_host(self.options.io.stdio);
+        let fds = self.descriptors(theirs.as_raw_fd(), streams.numbers, gate.as_ref(), output.as_ref());
         let hooks = self.host_hooks();
         let request = plan::Request {
             spec,
@@ -154,12 +156,18 @@ impl Launch<'_> {
     }
 
     /// What the child finds open.
-    fn descriptors(&self, socket: i32, gate: Option<&OwnedFd>, output: Option<&Output>) -> Fds {
+    fn descriptors(
+        &self,
+        socket: i32,
+        stdio: [i32; 3],
+        gate: Option<&OwnedFd>,
+        output: Option<&Output>,
+    ) -> Fds {
         Fds {
             socket,
             gate: gate.map_or(-1, AsRawFd::as_raw_fd),
             hook_output: output.map_or(-1, Output::number),
-            stdio: self.options.io.stdio,
+            stdio,
             preserve: self.handed.count,
             reserved: 0,
         }

@@ -17,7 +17,7 @@ use super::net_devices::NetDevices;
 use super::spawn::{socketpair, spawn};
 use super::terminal::Terminal;
 use super::timing::Timing;
-use super::{ExecOptions, LaunchError, deliver, filter, foreground, idmap, intel_rdt, namespaces};
+use super::{ExecOptions, LaunchError, deliver, filter, foreground, idmap, intel_rdt, namespaces, streams};
 use crate::bundle;
 use crate::cgroup::{Cgroup, CgroupError, Driver};
 use crate::check::{self, ExecFault};
@@ -93,8 +93,9 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     }
     timing.mark("load");
     let (ours, theirs) = socketpair()?;
+    let streams = streams::of_the_host(options.io.stdio);
     let fds =
-        Fds { socket: theirs.as_raw_fd(), stdio: options.io.stdio, preserve: handed.count, ..plan::no_fds() };
+        Fds { socket: theirs.as_raw_fd(), stdio: streams.numbers, preserve: handed.count, ..plan::no_fds() };
     let sub = options.cgroup.as_ref().map(|path| path.to_string_lossy().into_owned());
     let born_in = sub.is_none() && !cgroup.as_ref().is_some_and(is_user_s);
     let rdt =

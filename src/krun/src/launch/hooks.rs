@@ -48,6 +48,15 @@ pub fn state_json(state: &State, status: &str) -> Vec<u8> {
     json.to_string().into_bytes()
 }
 
+/// How much of a hook's output an error shows, in bytes. A hook in the container is the image's program.
+const SHOWN: u64 = 16 * 1024;
+
+fn beginning(output: &mut File) -> String {
+    let mut bytes = Vec::new();
+    let _ = output.rewind().and_then(|()| output.take(SHOWN).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn memfd(name: &std::ffi::CStr) -> Result<File, String> {
     nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
         .map(File::from)
@@ -82,8 +91,7 @@ fn one(hook: &Hook, json: &[u8]) -> Result<(), String> {
     if status.success() {
         return Ok(());
     }
-    let mut text = String::new();
-    let _ = output.rewind().and_then(|()| output.read_to_string(&mut text));
+    let text = beginning(&mut output);
     let how = match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
         (_, Some(signal)) => super::ending::by_signal(signal),
@@ -151,8 +159,6 @@ impl Output {
     #[must_use]
     pub fn text(&self) -> String {
         let Ok(fd) = self.0.try_clone() else { return String::new() };
-        let (mut file, mut text) = (File::from(fd), String::new());
-        let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
-        text
+        beginning(&mut File::from(fd))
     }
 }

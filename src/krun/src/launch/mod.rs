@@ -36,6 +36,7 @@ mod rootfs_bind;
 mod run;
 mod spawn;
 mod start;
+mod streams;
 mod terminal;
 mod timing;
 mod tree_namespace;
