@@ -11,7 +11,7 @@ CROSS = sh $(VM)/cross.sh
 RELEASE = $$(sh $(VM)/target.sh $(HOST) dir)/release
 
 .PHONY: help deps demo build check test test-native test-vm test-vm-all test-engines test-engines-vm test-mutants \
-        bench bench-shim aarch64 install fuzz fixtures vm-shell
+        bench bench-shim aarch64 install fuzz miri fixtures vm-shell
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{ printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,7 @@ check: ## format and lints, warnings are errors, with either C library
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(CROSS) $(HOST) cargo clippy --workspace --all-targets -- -D warnings
 	$(CROSS) $(HOST) cargo clippy -p krun-spawner --bin krun-init --features program -- -D warnings
+	cargo fmt --manifest-path runtime-tests/fuzz/Cargo.toml --check
 
 test: deps ## everything natively and in both architectures' virtual machines
 	sh $(VM)/test-all.sh native x86_64-stable aarch64-stable x86_64-full $(HOST)-systemd:systemd x86_64-newest:namespaces::,mount,rootfs::,terminal::,process::,masked
@@ -76,8 +77,12 @@ install: build ## put krun and the shim into PREFIX/bin
 	install -D -m 755 $(RELEASE)/krun $(DESTDIR)$(PREFIX)/bin/krun
 	install -D -m 755 $(RELEASE)/containerd-shim-krun-v2 $(DESTDIR)$(PREFIX)/bin/containerd-shim-krun-v2
 
-fuzz: deps ## mutated config.json texts through the parser: SECONDS=
-	$(CROSS) $(HOST) cargo run --release -p runtime-tests --bin fuzz-config -- $(SECONDS)
+fuzz: ## every parser with libFuzzer, SECONDS= each: TARGETS="config dbus ..."
+	@sh $(VM)/deps.sh fuzz
+	sh runtime-tests/fuzz/run.sh $(SECONDS) $(TARGETS)
+
+miri: ## the unsafe code and the codecs in Miri (nightly toolchain), else with AddressSanitizer
+	sh runtime-tests/fuzz/miri.sh
 
 fixtures: deps ## busybox root file systems of both architectures
 	for arch in x86_64 aarch64; do rm -rf build/fixtures/bundle-$$arch; \

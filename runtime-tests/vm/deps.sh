@@ -2,13 +2,14 @@
 # Installs what building and testing need and the machine lacks. QEMU, kernels and
 # the cross compiler are not installed: debs.sh unpacks them when a run needs them.
 #
-#   deps.sh [lints]    with `lints`, rustfmt and clippy too
+#   deps.sh [lints | fuzz]    with `lints`, rustfmt and clippy too; with `fuzz`, what compiles libFuzzer
 set -eu
 
 # command=package
 needs="gcc=gcc jq=jq cpio=cpio xz=xz-utils mke2fs=e2fsprogs ip=iproute2 strip=binutils tar=tar
        unshare=util-linux debootstrap=debootstrap newuidmap=uidmap strace=strace ps=procps"
 
+[ "${1:-}" != fuzz ] || needs="$needs c++=g++"
 missing= packages=
 for need in $needs; do
     command -v "${need%%=*}" >/dev/null && continue

@@ -8,6 +8,8 @@ pub mod check;
 pub mod clock;
 pub mod container;
 pub mod features;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod host;
 pub mod launch;
 pub mod log;

@@ -14,7 +14,6 @@
 
 mod bootstrap;
 mod cli;
-mod connection;
 mod daemon;
 mod delete;
 mod event_loop;
@@ -22,7 +21,6 @@ mod info;
 mod log;
 mod oom;
 mod options_file;
-mod proto;
 mod publisher;
 mod reaper;
 mod rootfs;
@@ -38,6 +36,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use cli::Cli;
+use containerd_shim_krun_v2::{connection, proto};
 
 fn main() -> ExitCode {
     match run() {

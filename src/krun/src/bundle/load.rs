@@ -24,15 +24,23 @@ pub fn load(dir: &Path, config: Option<&Path>) -> Result<Bundle, BundleError> {
         Some(config) => dir.join(config),
         None => dir.join("config.json"),
     };
-    let bytes = read(&path)?;
-    let mut spec: Box<Spec> = parse(&bytes, &path, tolerate_spec)?;
+    let spec = spec_from_json(&read(&path)?, &path)?;
+    Ok(Bundle { dir: dir.to_owned(), spec })
+}
+
+/// The text of a config.json; `path` is only named in errors.
+///
+/// # Errors
+/// [`BundleError`].
+pub fn spec_from_json(bytes: &[u8], path: &Path) -> Result<Box<Spec>, BundleError> {
+    let mut spec: Box<Spec> = parse(bytes, path, tolerate_spec)?;
     if spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()).is_some_and(has_zero_pids_limit) {
-        forget_unset_pids_limit(&mut spec, &bytes);
+        forget_unset_pids_limit(&mut spec, bytes);
     }
     if let Some(process) = spec.process() {
-        require_io_class(process, &bytes, "/process/ioPriority")?;
+        require_io_class(process, bytes, "/process/ioPriority")?;
     }
-    Ok(Bundle { dir: dir.to_owned(), spec })
+    Ok(spec)
 }
 
 /// The description that `exec --process` reads; `path` is only named in errors.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::Spec;
 
 pub use error::BundleError;
-pub use load::{load, process_from_json, resources_from_json};
+pub use load::{load, process_from_json, resources_from_json, spec_from_json};
 pub use validate::{Caller, problems, validate, validate_process, validate_terminal};
 
 /// A bundle: a directory and what its config.json says.

@@ -28,7 +28,7 @@ pub struct Events {
 }
 
 impl Events {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let set = |key: &str| {
             text.lines().filter_map(|line| line.split_once(' ')).any(|(k, v)| k == key && v == "1")
         };

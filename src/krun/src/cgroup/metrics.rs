@@ -239,7 +239,7 @@ fn unsigned(map: impl IntoIterator<Item = (String, i64)>) -> BTreeMap<String, u6
 }
 
 /// `mlx4_0 hca_handle=2 hca_object=max`
-fn rdma_line(line: &str) -> Option<RdmaMetrics> {
+pub(super) fn rdma_line(line: &str) -> Option<RdmaMetrics> {
     let mut words = line.split_ascii_whitespace();
     let mut metrics = RdmaMetrics { device: words.next()?.to_owned(), ..RdmaMetrics::default() };
     for word in words {
@@ -258,7 +258,7 @@ fn rdma_line(line: &str) -> Option<RdmaMetrics> {
 }
 
 /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, then `full …`.
-fn psi_text(text: &str) -> PsiStats {
+pub(super) fn psi_text(text: &str) -> PsiStats {
     let mut stats = PsiStats::default();
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();

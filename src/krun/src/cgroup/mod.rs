@@ -13,6 +13,8 @@ mod devices;
 mod error;
 mod events;
 mod file;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod metrics;
 mod path;
 mod procs;

@@ -79,7 +79,7 @@ pub fn mountpoint() -> Result<PathBuf, CgroupError> {
 }
 
 /// The first cgroup2 mount in the text of a mountinfo file; proc(5).
-fn mount_of_table(table: &str) -> Option<PathBuf> {
+pub(super) fn mount_of_table(table: &str) -> Option<PathBuf> {
     table.lines().find_map(|line| {
         let (mount, source) = line.split_once(" - ")?;
         let target = mount.split(' ').nth(4)?;
@@ -167,7 +167,7 @@ pub fn own() -> Result<String, CgroupError> {
 
 /// A path below the mount point: absolute, without `.`, `..`, empty parts.
 /// `..` stops at the root, as in a chroot. The mount point itself is refused.
-fn clean(path: &str) -> Result<String, CgroupError> {
+pub(super) fn clean(path: &str) -> Result<String, CgroupError> {
     let error = |reason| CgroupError::Path { path: path.to_owned(), reason };
     if path.bytes().any(|b| b == 0 || b == b'\n') {
         return Err(error("must not contain NUL or a line feed"));

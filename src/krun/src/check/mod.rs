@@ -15,6 +15,8 @@
 mod binfmt;
 mod elf;
 mod exec;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod look;
 mod unknown;
 

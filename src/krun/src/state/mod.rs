@@ -27,6 +27,8 @@ pub use id::{ContainerId, IdError};
 pub use listing::Listing;
 pub use root::default_root;
 pub use template::Template;
+#[cfg(feature = "fuzz")]
+pub(crate) use view::parse as user_names;
 pub use view::{OciState, Owners, View};
 
 /// `state.json`: two JSON values, a line each, so that who needs the first alone does not read on.

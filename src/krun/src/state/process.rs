@@ -42,7 +42,7 @@ pub fn stat(pid: i32) -> Result<Stat, Errno> {
 }
 
 /// The process' command name may contain anything, so the fields are counted from the last parenthesis.
-fn parse(text: &[u8]) -> Option<Stat> {
+pub(crate) fn parse(text: &[u8]) -> Option<Stat> {
     let close = text.iter().rposition(|&byte| byte == b')')?;
     let mut fields = text.get(close + 2..)?.split(|&byte| byte == b' ');
     let state = *fields.next()?.first()?;

@@ -105,7 +105,7 @@ impl Owners {
 }
 
 /// passwd(5); of several names of one user the first counts.
-fn parse(passwd: &str) -> HashMap<u32, String> {
+pub(crate) fn parse(passwd: &str) -> HashMap<u32, String> {
     let mut table = HashMap::new();
     for line in passwd.lines() {
         let mut fields = line.split(':');

@@ -239,7 +239,7 @@ impl Bus {
 }
 
 /// The path in an address like `unix:path=/run/user/1000/bus,guid=…`.
-fn socket_path(address: &str) -> Result<String, SystemdError> {
+pub(super) fn socket_path(address: &str) -> Result<String, SystemdError> {
     let one = address.split(';').find_map(|address| {
         let options = address.strip_prefix("unix:")?;
         options.split(',').find_map(|option| option.strip_prefix("path="))

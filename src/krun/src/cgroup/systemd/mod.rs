@@ -2,6 +2,8 @@
 //! systemd makes, asked over D-Bus. systemd's own words come back in errors.
 
 mod bus;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod props;
 mod unit;
 mod variant;
