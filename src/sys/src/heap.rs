@@ -166,7 +166,7 @@ mod tests {
         static HEAP: Heap = Heap::new();
         let work = |seed: usize| {
             let mut live: Vec<(*mut u8, Layout, u8)> = Vec::new();
-            for n in 0..20_000_usize {
+            for n in 0..if cfg!(miri) { 150 } else { 20_000_usize } {
                 let mix = (n * 7919 + seed * 104_729) % 1009;
                 let layout = Layout::from_size_align(1 + mix % 600, 1 << (mix % 6)).unwrap();
                 let tag = (n % 251) as u8;

@@ -167,3 +167,7 @@ impl Frozen {
         View::new(self.bytes()).expect("a frozen plan has its magic number")
     }
 }
+
+#[cfg(test)]
+#[path = "buf_tests.rs"]
+mod tests;
