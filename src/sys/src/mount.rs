@@ -38,6 +38,17 @@ pub fn move_mount(from: Fd<'_>, to: Fd<'_>) -> Result<()> {
         .map(drop)
 }
 
+impl MountAttr<'_> {
+    /// For the clone of a host's device node that is handed out: it can be read and written as a device, but its
+    /// mode, owner and times are the host's (EROFS), and nothing mounted on one of the two shows up on the other.
+    pub const DEVICE: Self = MountAttr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: libc::MS_PRIVATE,
+        userns: None,
+    };
+}
+
 /// mount_setattr(2), Linux 5.12
 pub fn mount_setattr(dir: Fd<'_>, path: &CStr, flags: u32, attr: &MountAttr<'_>) -> Result<()> {
     // struct mount_attr: attr_set, attr_clr, propagation, userns_fd.

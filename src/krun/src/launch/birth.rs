@@ -84,7 +84,7 @@ impl Launch<'_> {
         timing.mark("cgroup");
         let devices = NetDevices::new(spec);
         let (ours, theirs) = socketpair()?;
-        let streams = streams::of_the_host(self.options.io.stdio);
+        let streams = streams::of_the_host(self.options.io.stdio, spec.process().as_ref());
         let fds = self.descriptors(theirs.as_raw_fd(), streams.numbers, gate.as_ref(), output.as_ref());
         let hooks = self.host_hooks();
         let request = plan::Request {

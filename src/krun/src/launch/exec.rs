@@ -93,7 +93,7 @@ fn attempt(options: &ExecOptions, home: Home) -> Result<Executed, LaunchError> {
     }
     timing.mark("load");
     let (ours, theirs) = socketpair()?;
-    let streams = streams::of_the_host(options.io.stdio);
+    let streams = streams::of_the_host(options.io.stdio, Some(&wanted));
     let fds =
         Fds { socket: theirs.as_raw_fd(), stdio: streams.numbers, preserve: handed.count, ..plan::no_fds() };
     let sub = options.cgroup.as_ref().map(|path| path.to_string_lossy().into_owned());

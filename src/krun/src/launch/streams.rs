@@ -11,6 +11,7 @@ use krun_sys::mount::{MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount_setat
 use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::sys::stat::Mode;
+use oci_spec::runtime::Process;
 
 /// The numbers that go into a plan, and the descriptors that were opened for them.
 #[derive(Debug)]
@@ -22,8 +23,12 @@ pub struct Streams {
 
 /// Opens again what is a device of the host among krun's own streams, where they are the container's (-1). What can't
 /// be opened so (an ordinary user may clone no mount) stays as it is: it is the caller's to hand out.
-pub fn of_the_host(numbers: [i32; 3]) -> Streams {
+pub fn of_the_host(numbers: [i32; 3], process: Option<&Process>) -> Streams {
     let mut streams = Streams { numbers, opened: Vec::new() };
+    // It gets a terminal of the container's own instead.
+    if process.is_some_and(|process| process.terminal() == Some(true)) {
+        return streams;
+    }
     for (number, own) in streams.numbers.iter_mut().zip(Fd::STREAMS) {
         if let Some(again) = (*number < 0).then(|| open_again(own)).flatten() {
             *number = again.as_raw_fd();
@@ -47,12 +52,7 @@ fn open_again(stream: Fd<'static>) -> Option<OwnedFd> {
     }
     let empty = libc::AT_EMPTY_PATH.cast_unsigned();
     let node = open_tree(stream, c"", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | empty).ok()?;
-    let attr = MountAttr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
-        propagation: libc::MS_PRIVATE,
-        ..MountAttr::default()
-    };
-    mount_setattr(node.as_fd(), c"", empty, &attr).ok()?;
+    mount_setattr(node.as_fd(), c"", empty, &MountAttr::DEVICE).ok()?;
     let flags = OFlag::from_bits_truncate(krun_sys::fs::status_flags(stream).ok()?);
     let kept = flags & (OFlag::O_ACCMODE | OFlag::O_APPEND | OFlag::O_NONBLOCK);
     let path = format!("/proc/self/fd/{}", node.as_fd().number());

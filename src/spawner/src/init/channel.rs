@@ -58,8 +58,8 @@ impl Channel {
         Some(Channel { socket: handed.take(fds.socket)?, gate: handed.take(fds.gate), past_gate: false })
     }
 
-    /// Who is told.
-    fn listener(&self) -> Fd<'_> {
+    /// Where reports go: to the parent, past the gate to whoever calls `start`.
+    fn to_report(&self) -> Fd<'_> {
         match &self.gate {
             Some(gate) if self.past_gate => gate.as_fd(),
             _ => self.socket.as_fd(),
@@ -74,7 +74,7 @@ impl Channel {
     /// Says a word that needs no answer. write(2), because that is the one call
     /// that a filter with a listener is known not to catch.
     pub fn say(&self, report: Report, step: Step) -> Result<(), Fail> {
-        krun_sys::fs::write(self.listener(), bytes_of(&report)).at(step).map(drop)
+        krun_sys::fs::write(self.to_report(), bytes_of(&report)).at(step).map(drop)
     }
 
     /// Says a word and waits for the parent to answer. A closed socket means
@@ -88,7 +88,7 @@ impl Channel {
     pub fn await_reply(&self, kind: u16, step: Step) -> Result<(), Fail> {
         let mut reply = Reply::default();
         loop {
-            match krun_sys::fs::read(self.listener(), bytes_of_mut(&mut reply)) {
+            match krun_sys::fs::read(self.to_report(), bytes_of_mut(&mut reply)) {
                 Err(Errno::EINTR) => {}
                 Ok(n) if n == size_of::<Reply>() && reply.kind == u64::from(kind) => return Ok(()),
                 Ok(_) => return Err(Fail::new(step, 0, Errno::ECANCELED)),
@@ -102,7 +102,7 @@ impl Channel {
         self.say(Report::of(kind, detail), step)?;
         let mut reply = Reply::default();
         loop {
-            match krun_sys::socket::recv_fd(self.listener(), bytes_of_mut(&mut reply)) {
+            match krun_sys::socket::recv_fd(self.to_report(), bytes_of_mut(&mut reply)) {
                 Err(Errno::EINTR) => {}
                 Ok((n, Some(fd))) if n == size_of::<Reply>() && reply.kind == u64::from(kind) => {
                     return Ok(fd);
@@ -115,7 +115,7 @@ impl Channel {
 
     /// Sends a descriptor along.
     pub fn send_fd(&self, report: Report, fd: Fd<'_>, step: Step) -> Result<(), Fail> {
-        krun_sys::socket::send_fd(self.listener(), bytes_of(&report), fd).at(step)
+        krun_sys::socket::send_fd(self.to_report(), bytes_of(&report), fd).at(step)
     }
 
     /// From the gate on, whoever calls `start` is told of failures.
@@ -137,7 +137,7 @@ impl Channel {
 
     /// The last word. If it cannot be said, the parent sees the exit code.
     pub fn fail(&self, fail: Fail) {
-        let _ = krun_sys::fs::write(self.listener(), bytes_of(&fail.0));
+        let _ = krun_sys::fs::write(self.to_report(), bytes_of(&fail.0));
     }
 }
 

@@ -4,11 +4,12 @@
 use core::ffi::CStr;
 
 use krun_sys::fs::{Stat, fchownat, mknodat, statx, symlinkat};
-use krun_sys::mount::{OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, move_mount, open_tree};
+use krun_sys::mount::{MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount_setattr, move_mount, open_tree};
 use krun_sys::{Errno, Fd, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::path::{self, Missing};
+use super::rootfs::EMPTY_PATH;
 use crate::plan::{Device, flag};
 use crate::step::Step;
 
@@ -95,7 +96,7 @@ fn same(there: Stat, device: &Device) -> bool {
 fn bind(birth: &Birth<'_>, dir: Fd<'_>, name: &CStr, device: &Device, i: u32) -> Result<(), Fail> {
     let source = birth.view.arena.cstr(device.path);
     let tree = open_tree(Fd::CWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC).on(Step::DeviceBind, i)?;
-    super::masks::seal_off(tree.as_fd()).on(Step::DeviceBind, i)?;
+    mount_setattr(tree.as_fd(), c"", EMPTY_PATH, &MountAttr::DEVICE).on(Step::DeviceBind, i)?;
     match mknodat(dir, name, libc::S_IFREG | 0o644, 0) {
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(errno) => return Err(Fail::new(Step::DeviceCreate, i, errno)),

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 
 use krun_sys::fs::{fstatfs_magic, write};
 use krun_sys::mount::{fsconfig_create, fsmount, fsopen};
-use krun_sys::{Errno, Fd, OwnedFd, Result as SysResult, libc};
+use krun_sys::{Errno, OwnedFd, Result as SysResult, libc};
 
 use super::channel::{At, Birth, Fail, index};
 use super::path;
@@ -76,7 +76,7 @@ fn private_proc() -> SysResult<OwnedFd> {
     };
     match own() {
         Err(Errno::EPERM) => {
-            let fd = path::open_without_links(Fd::CWD, c"/proc", libc::O_DIRECTORY)?;
+            let fd = path::open_absolute_without_links(c"/proc", libc::O_DIRECTORY)?;
             let genuine =
                 fstatfs_magic(fd.as_fd())? == PROC_MAGIC && krun_sys::fs::fstat(fd.as_fd())?.ino == 1;
             if genuine { Ok(fd) } else { Err(Errno::EPERM) }

@@ -58,19 +58,8 @@ fn open_null() -> SysResult<OwnedFd> {
     if !st.is(libc::S_IFCHR) || st.rdev != (1, 3) {
         return Err(Errno::ENODEV);
     }
-    seal_off(tree.as_fd())?;
+    mount_setattr(tree.as_fd(), c"", EMPTY_PATH, &MountAttr::DEVICE)?;
     Ok(tree)
-}
-
-/// Makes the clone of a host's device node safe to hand out: it can be read and written as a device, but its mode,
-/// owner and times are the host's (EROFS), and nothing mounted on one of the two shows up on the other.
-pub(super) fn seal_off(node: Fd<'_>) -> SysResult<()> {
-    let attr = MountAttr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
-        propagation: libc::MS_PRIVATE,
-        ..MountAttr::default()
-    };
-    mount_setattr(node, c"", EMPTY_PATH, &attr)
 }
 
 /// Makes each path read-only, with what is mounted below it. The clone is

@@ -87,35 +87,25 @@ pub fn open_without_links(root: Fd<'_>, path: &CStr, flags: i32) -> Result<Owned
     open_how(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)
 }
 
-/// Opens a device of the container for reading and writing; any symbolic link on the way is ELOOP.
+/// Opens an absolute path of this process's own root as O_PATH; any symbolic link on the way is ELOOP.
+pub fn open_absolute_without_links(path: &CStr, flags: i32) -> Result<OwnedFd> {
+    open_how(Fd::CWD, path, flags, RESOLVE_NO_SYMLINKS)
+}
+
+/// Opens a device of the container for reading and writing, likewise.
 pub fn open_device(path: &CStr) -> Result<OwnedFd> {
-    let how = OpenHow {
-        flags: flags(libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC),
-        mode: 0,
-        resolve: RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
-    };
-    retry(|| openat2(Fd::CWD, path, how))
+    open(Fd::CWD, path, libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY, RESOLVE_NO_SYMLINKS)
 }
 
 /// Opens a file of a procfs of our own for writing: no link, no other mount.
 pub fn open_in_proc(proc: Fd<'_>, path: &CStr) -> Result<OwnedFd> {
-    let how = OpenHow {
-        flags: flags(libc::O_WRONLY | libc::O_CLOEXEC),
-        mode: 0,
-        resolve: RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
-    };
-    retry(|| openat2(proc, path, how))
+    open(proc, path, libc::O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS)
 }
 
 /// Opens a file of the process itself ("self/…") for writing. "self" is a symbolic link of procfs, so links are
 /// followed, but none that leads out of this procfs, and no other mount is crossed.
 pub fn open_own_in_proc(proc: Fd<'_>, path: &CStr) -> Result<OwnedFd> {
-    let how = OpenHow {
-        flags: flags(libc::O_WRONLY | libc::O_CLOEXEC),
-        mode: 0,
-        resolve: RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS,
-    };
-    retry(|| openat2(proc, path, how))
+    open(proc, path, libc::O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS)
 }
 
 /// Opens an existing path of the container as O_PATH, as the kernel would, but through no magic link of procfs
@@ -127,22 +117,18 @@ pub fn open_without_magic_links(path: &CStr) -> Result<OwnedFd> {
 /// Opens a file of the container for reading, likewise. The caller has seen that it is a regular one; what takes
 /// its place at this very moment is not waited for, and the device filter of the container holds for it.
 pub fn open_to_read(path: &CStr) -> Result<OwnedFd> {
-    let how = OpenHow {
-        flags: flags(libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC),
-        mode: 0,
-        resolve: RESOLVE_NO_MAGICLINKS,
-    };
-    retry(|| openat2(Fd::CWD, path, how))
-}
-
-#[allow(clippy::cast_sign_loss)] // open flags are bits
-fn flags(flags: i32) -> u64 {
-    flags as u64
+    open(Fd::CWD, path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, RESOLVE_NO_MAGICLINKS)
 }
 
 fn open_how(root: Fd<'_>, path: &CStr, extra: i32, resolve: u64) -> Result<OwnedFd> {
-    let how = OpenHow { flags: flags(libc::O_PATH | libc::O_CLOEXEC | extra), mode: 0, resolve };
-    retry(|| openat2(root, path, how))
+    open(root, path, libc::O_PATH | extra, resolve)
+}
+
+/// openat2(2), close-on-exec.
+#[allow(clippy::cast_sign_loss)] // open flags are bits
+fn open(dir: Fd<'_>, path: &CStr, flags: i32, resolve: u64) -> Result<OwnedFd> {
+    let how = OpenHow { flags: (flags | libc::O_CLOEXEC) as u64, mode: 0, resolve };
+    retry(|| openat2(dir, path, how))
 }
 
 /// openat2 answers EAGAIN when a rename anywhere raced with "..": try again,
