@@ -272,3 +272,26 @@ fn an_exec_has_its_own_stdio() {
     assert_eq!(text, "terminal\r\n");
     assert_eq!(shim.call_exec("Wait", &id, "tty").unwrap().int(1), 0);
 }
+
+/// Starts that hang, here for want of a reader, take no place from what looks at a container or ends it.
+#[test]
+fn starts_that_hang_hold_up_no_kill() {
+    let mut shim = Daemon::start();
+    let id = shim.run(Config::sleeper());
+    let mut hung = shim.connect();
+    for n in 0..12 {
+        let out = fifo(&shim, &format!("nobody-{n}"));
+        let exec = format!("e{n}");
+        let request = stdio(exec_request(&id, &exec, &["/bin/true"]), 5, &out);
+        shim.client.call("Exec", request).unwrap();
+        hung.send("Start", Out::new().bytes(1, &id).bytes(2, &exec));
+    }
+    // Some have a thread each, the others wait for a place.
+    until("eight starts hang", || fs::read_dir(format!("/proc/{}/task", shim.pid)).unwrap().count() > 8);
+    // A start that finds no reader gives up after ten seconds: nobody waits for that.
+    let begun = std::time::Instant::now();
+    shim.call("Pids", &id).unwrap();
+    shim.client.call("Kill", Out::new().bytes(1, &id).int(3, KILL).int(4, 1)).unwrap();
+    assert!(begun.elapsed().as_secs() < 7, "{:?}", begun.elapsed());
+    assert_eq!(shim.call("Wait", &id).unwrap().int(1), 137);
+}

@@ -11,7 +11,7 @@ use crate::proto::ttrpc::{Code, Request, Status};
 use crate::proto::wire::Message;
 use crate::runtime::Container;
 use crate::task::{Live, lifecycle};
-use crate::workers::Then;
+use crate::workers::{Lane, Then};
 
 /// An answer, or none yet: it comes when the work is done.
 type Answer = Result<Option<Vec<u8>>, Status>;
@@ -67,7 +67,7 @@ fn blocking<T: Send + 'static>(
         let result = work(&container);
         Box::new(move |shim| then(shim, result))
     };
-    shim.workers.submit(id, Box::new(job));
+    shim.workers.submit(id, Lane::Control, Box::new(job));
     Ok(None)
 }
 

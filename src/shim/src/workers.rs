@@ -2,9 +2,10 @@
 //!
 //! The event loop never waits, so whatever may goes to a worker. Workers come
 //! when they are needed and leave when they have been idle for a while: an idle
-//! shim is one thread. At most [`PER_CONTAINER`] jobs of one container run at a
-//! time, whatever the others do: a container whose storage hangs holds up its
-//! own jobs and nobody else's.
+//! shim is one thread. At most [`PER_CONTAINER`] jobs of one container and one
+//! [`Lane`] run at a time, whatever the others do: a container whose storage
+//! hangs holds up its own jobs and nobody else's, and starts that hang, which a
+//! container may bring about, hold up no kill.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,7 +16,18 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::event_loop::Shim;
 
-/// Jobs of one container that may run at the same time.
+/// Which jobs of a container wait for one another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Lane {
+    /// Those that make a process.
+    Start,
+    /// Those that look at processes or end them.
+    Control,
+}
+
+type Key = (String, Lane);
+
+/// Jobs of one container and lane that may run at the same time.
 const PER_CONTAINER: usize = 8;
 /// How long an idle worker stays.
 const LINGER: Duration = Duration::from_secs(2);
@@ -29,28 +41,28 @@ pub type Job = Box<dyn FnOnce() -> Then + Send>;
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<(String, Job)>,
-    running: BTreeMap<String, usize>,
+    jobs: VecDeque<(Key, Job)>,
+    running: BTreeMap<Key, usize>,
     idle: usize,
     done: Vec<Then>,
 }
 
 impl Queue {
     /// The oldest job whose container may run another.
-    fn take(&mut self) -> Option<(String, Job)> {
-        let may_run = |(id, _): &(String, Job)| self.running.get(id).is_none_or(|n| *n < PER_CONTAINER);
+    fn take(&mut self) -> Option<(Key, Job)> {
+        let may_run = |(key, _): &(Key, Job)| self.running.get(key).is_none_or(|n| *n < PER_CONTAINER);
         let at = self.jobs.iter().position(may_run)?;
         let job = self.jobs.remove(at)?;
         *self.running.entry(job.0.clone()).or_default() += 1;
         Some(job)
     }
 
-    fn finished(&mut self, id: &str, then: Then) {
+    fn finished(&mut self, key: &Key, then: Then) {
         self.done.push(then);
-        if let Some(n) = self.running.get_mut(id) {
+        if let Some(n) = self.running.get_mut(key) {
             *n -= 1;
             if *n == 0 {
-                self.running.remove(id);
+                self.running.remove(key);
             }
         }
     }
@@ -92,9 +104,9 @@ impl Workers {
     }
 
     /// Queues a job of a container.
-    pub fn submit(&self, container: &str, job: Job) {
+    pub fn submit(&self, container: &str, lane: Lane, job: Job) {
         let mut queue = self.shared.lock();
-        queue.jobs.push_back((container.to_owned(), job));
+        queue.jobs.push_back(((container.to_owned(), lane), job));
         if queue.jobs.len() <= queue.idle {
             self.shared.work.notify_one();
             return;
@@ -110,9 +122,9 @@ impl Workers {
     /// Without threads (EAGAIN) a job blocks the loop rather than never run.
     fn run_here(&self) {
         let taken = self.shared.lock().take();
-        if let Some((id, job)) = taken {
+        if let Some((key, job)) = taken {
             let then = job();
-            self.shared.lock().finished(&id, then);
+            self.shared.lock().finished(&key, then);
             let _ = self.shared.event.write(1);
         }
     }
@@ -134,11 +146,11 @@ impl Workers {
 fn work(shared: &Shared) {
     let mut queue = shared.lock();
     loop {
-        if let Some((id, job)) = queue.take() {
+        if let Some((key, job)) = queue.take() {
             drop(queue);
             let then = job();
             queue = shared.lock();
-            queue.finished(&id, then);
+            queue.finished(&key, then);
             let _ = shared.event.write(1);
             continue;
         }

@@ -17,7 +17,7 @@ use crate::proto::task::{self, Create, Stdio};
 use crate::proto::ttrpc::{Code, Status};
 use crate::runtime::{Container, Process};
 use crate::stdio::Wiring;
-use crate::workers::Then;
+use crate::workers::{Lane, Then};
 
 /// Longest wait of a delete for output that hasn't ended.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -66,6 +66,7 @@ pub fn create(shim: &mut Shim, call: Call, request: Create) -> Result<(), Status
     let namespace = shim.settings.namespace.clone();
     shim.workers.submit(
         &id,
+        Lane::Start,
         Box::new(move || {
             let made = Container::prepare(&request, &namespace).and_then(|container| {
                 let made =
@@ -127,6 +128,7 @@ pub fn start(shim: &mut Shim, call: Call, key: ProcessKey) -> Result<(), Status>
     let id = key.id.clone();
     shim.workers.submit(
         &id,
+        Lane::Start,
         Box::new(move || -> Then {
             if key.exec_id.is_empty() {
                 let started = container.start();
@@ -186,7 +188,7 @@ pub fn collect(shim: &mut Shim, key: &ProcessKey) -> bool {
             container.kill_all();
             Box::new(|_| {})
         };
-        shim.workers.submit(&key.id, Box::new(job));
+        shim.workers.submit(&key.id, Lane::Control, Box::new(job));
     }
     tell(shim, &key.id, notes);
     true
@@ -272,7 +274,7 @@ pub fn drained(shim: &mut Shim, key: &ProcessKey) {
         let deleted = container.delete();
         Box::new(move |shim: &mut Shim| delete_done(shim, call, &key, deleted))
     };
-    shim.workers.submit(&id, Box::new(job));
+    shim.workers.submit(&id, Lane::Control, Box::new(job));
 }
 
 fn delete_done(shim: &mut Shim, call: Call, key: &ProcessKey, deleted: Result<(), Status>) {
